@@ -1,0 +1,84 @@
+"""The two answers of the policy. A `Permit` is a value that only the policy can make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from doorward.core.action import Action
+from doorward.core.effect import Effect
+from doorward.core.strictjson import Json
+from doorward.errors import Code, Refusal, SealBroken
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Room that must be taken, atomically, before the permit is worth anything."""
+
+    key: str
+    """Counter, e.g. `task:<uid>/rule:comment` or `role:<ns>/<name>`; survives recreation by name."""
+    limit: int
+    amount: int = 1
+    window_seconds: int | None = None
+    """Length of the window; None counts for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """For whom an action happens."""
+
+    task_uid: str
+    task: str
+    namespace: str
+    role: str
+    requested_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A yes to one action, once the reservations hold.
+
+    Building one needs the seal from `doorward.core.permitting`, which only the policy may import:
+    whoever holds a Permit holds proof that the policy said yes.
+    """
+
+    action: Action
+    effect: Effect
+    principal: Principal
+    rule: str
+    policy_hash: str
+    """Digest of the contents and UIDs that the policy evaluated."""
+    audience: str
+    reservations: tuple[Reservation, ...] = ()
+    caveats: Mapping[str, Json] = field(default_factory=dict)
+    """What the connector checks again, mechanically, right before the call."""
+    seal: object = None
+
+    def __post_init__(self) -> None:
+        from doorward.core.permitting import SEAL  # noqa: PLC0415 - the seal stays out of reach
+
+        if self.seal is not SEAL:
+            msg = "a Permit is built by the policy only"
+            raise SealBroken(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A no, with everything its reader needs to do better."""
+
+    code: Code
+    detail: str
+    rule: str | None = None
+    allowed: str | None = None
+    ask: str | None = None
+
+    def refusal(self, decision: str | None = None) -> Refusal:
+        """The exception that carries this no to the edge."""
+        return Refusal(
+            self.code,
+            self.detail,
+            rule=self.rule,
+            allowed=self.allowed,
+            ask=self.ask,
+            decision=decision,
+        )

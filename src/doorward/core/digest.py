@@ -1,0 +1,37 @@
+"""The digest that ties a decision to exactly one execution.
+
+SHA-256 over the JSON Canonicalization Scheme (RFC 8785) of the action. The broker computes it from
+what it evaluated and the connector from what it is about to execute; neither takes it on trust.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import rfc8785
+
+from doorward.core.action import Action
+from doorward.errors import Code, Refusal
+
+
+def of(action: Action) -> str:
+    """`sha256:` and 64 hex digits. Raises `Refusal(malformed)` for values JCS cannot express."""
+    return of_json(
+        {
+            "action": action.name,
+            "connector": action.connector,
+            "resource": dict(action.resource),
+            "args": action.args,
+            "attachments": [{"name": a.name, "sha256": a.sha256, "size": a.size} for a in action.attachments],
+        }
+    )
+
+
+def of_json(value: Any) -> str:
+    """The digest of any JSON document in its canonical form."""
+    try:
+        canonical = rfc8785.dumps(value)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        raise Refusal(Code.MALFORMED, f"no canonical form: {error}") from error
+    return "sha256:" + hashlib.sha256(canonical).hexdigest()

@@ -1,0 +1,39 @@
+"""Secrets have a type without a useful text, and known secret shapes never reach a log."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MASK: Final = "[redacted]"
+
+_SHAPES: Final = re.compile(
+    r"(?:ghs|ghp|gho|ghu|github_pat)_[A-Za-z0-9._-]{20,}"
+    r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+    r"|(?i:(?<=bearer )|(?<=basic )|(?<=token ))[A-Za-z0-9._~+/=-]{8,}"
+)
+
+
+class Secret:
+    """A value that only `reveal` shows; its text, repr and equality say nothing."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself, for the one place that sends it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    __str__ = __repr__
+
+
+def text(value: str) -> str:
+    """The same text with everything that looks like a credential masked."""
+    return _SHAPES.sub(MASK, value)

@@ -1,0 +1,1 @@
+"""Logs, metrics and event names: one vocabulary, set up once per process."""

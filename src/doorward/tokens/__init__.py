@@ -1,0 +1,1 @@
+"""Capabilities, proofs and keys. Only the broker imports `mint` and `keys`."""

@@ -1,0 +1,62 @@
+"""The broker's signing keys: the newest signs, all of them verify until the last token has expired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from doorward.errors import ConfigError
+from doorward.tokens import jwks
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeys:
+    """Private keys, newest first; never empty."""
+
+    keys: tuple[Ed25519PrivateKey, ...]
+
+    @property
+    def current(self) -> Ed25519PrivateKey:
+        """The key that signs."""
+        return self.keys[0]
+
+    @property
+    def current_id(self) -> str:
+        """Thumbprint of the signing key."""
+        return jwks.thumbprint(self.current.public_key())
+
+    @property
+    def public(self) -> dict[str, Ed25519PublicKey]:
+        """Key id -> public key, of all keys."""
+        publics = [key.public_key() for key in self.keys]
+        return {jwks.thumbprint(key): key for key in publics}
+
+    def __repr__(self) -> str:
+        return f"SigningKeys({', '.join(self.public)})"
+
+
+def generate() -> bytes:
+    """A new private key as PKCS#8 PEM."""
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def load(pems: list[bytes]) -> SigningKeys:
+    """Keys from PEM texts, newest first. Raises `ConfigError` for anything but Ed25519."""
+    loaded = []
+    for pem in pems:
+        key = load_pem_private_key(pem, password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            msg = "a signing key is not an Ed25519 key"
+            raise ConfigError(msg)
+        loaded.append(key)
+    if not loaded:
+        msg = "there is no signing key"
+        raise ConfigError(msg)
+    return SigningKeys(tuple(loaded))

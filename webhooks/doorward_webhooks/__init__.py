@@ -1,0 +1,1 @@
+"""Admission and certificates: nothing that holds a secret gets in."""
