@@ -86,7 +86,7 @@ class SealBroken(DoorwardError):  # noqa: N818 - names what happened, not a kind
     """A Permit was built outside the policy."""
 
 
-class Refusal(DoorwardError):
+class Refusal(DoorwardError):  # noqa: N818 - the name is the meaning: a no is an answer, not a fault
     """A no: which code, which rule said so, what would have been allowed, how to ask.
 
     `status` overrides the code's HTTP status where the protocol has a more exact one (405, 413, 415).
