@@ -1,0 +1,38 @@
+# Recipes; `just` alone lists them. `check` never edits, `fix` does.
+
+python := ".venv/bin/python"
+bin := ".venv/bin"
+
+# list the recipes
+default:
+    @just --list --unsorted
+
+# lint, types, contracts, generated files: edits nothing
+check:
+    {{bin}}/ruff check
+    {{bin}}/ruff format --check
+    {{bin}}/mypy
+    {{bin}}/lint-imports
+    {{python}} -m doorward.api.schema --check crds
+
+# let the tools repair what they can, and generate what is generated
+fix:
+    {{bin}}/ruff check --fix
+    {{bin}}/ruff format
+    {{python}} -m doorward.api.schema crds
+
+# seconds, no root, no network
+unit *args:
+    {{bin}}/pytest tests/unit tests/architecture tests/docs -n 2 --dist loadfile {{args}}
+
+# a real kube-apiserver and etcd, and the charts through the real helm
+api *args:
+    {{bin}}/pytest tests/api tests/chart {{args}}
+
+# the whole node: kubelet, containerd, NetworkPolicy, Gitea
+e2e *args:
+    {{bin}}/pytest tests/e2e {{args}}
+
+# write the locks again: dependencies as of a week ago, so that a fresh malicious release has time to be found
+lock:
+    hack/lock
