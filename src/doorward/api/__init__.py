@@ -1,0 +1,1 @@
+"""The custom resources: what people write and read with kubectl."""
