@@ -1,0 +1,37 @@
+"""The edge that all our servers share: one strict gate below the framework, then plain handlers.
+
+    routes = [Route("POST", "/v1/decisions", decide), Route("GET", "/v1/actions", actions)]
+    async with listening(app(routes), "0.0.0.0", 8443, tls=certificates.context):
+        await stop.wait()
+
+A handler is `async (Request) -> web.StreamResponse`: it gets the whole body, bounded, and raises
+`Refusal` for a no. Every no leaves as a problem document (RFC 9457), whatever raised it.
+"""
+
+from doorward.serving.answers import empty, json, problem
+from doorward.serving.app import App, app
+from doorward.serving.buckets import Buckets
+from doorward.serving.listener import Listener, listening, run
+from doorward.serving.ops import ops_listener
+from doorward.serving.request import Handler, Limits, Request, Route
+from doorward.serving.tls import Certificates, client_context, tls_context
+
+__all__ = [
+    "App",
+    "Buckets",
+    "Certificates",
+    "Handler",
+    "Limits",
+    "Listener",
+    "Request",
+    "Route",
+    "app",
+    "client_context",
+    "empty",
+    "json",
+    "listening",
+    "ops_listener",
+    "problem",
+    "run",
+    "tls_context",
+]
