@@ -27,3 +27,24 @@ def test_no_path_of_a_machine_and_nothing_unfinished() -> None:
                 found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}")
 
     assert found == []
+
+
+REGISTRY_HOSTS = re.compile(
+    r"(?:docker|quay|ghcr|gcr|k8s)\.io/|pypi\.org|pythonhosted\.org|proxy\.golang\.org|sum\.golang\.org"
+    r"|deb\.debian\.org|registry\.npmjs\.org|crates\.io/"
+)
+
+
+def test_no_registry_is_named() -> None:
+    """Where packages and images come from is the business of the machine that installs them."""
+    found = []
+    for path in _tracked():
+        is_code = path.suffix in {".go", ".mod", ".sum"}
+        if path == Path(__file__) or is_code:
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            module_path = re.search(r"\bk8s\.io/", line)
+            if REGISTRY_HOSTS.search(line) and not module_path:
+                found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}")
+
+    assert found == []

@@ -1,0 +1,75 @@
+"""Run AgentTasks the way their owners do, and wait for what happens to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devcluster import wait
+from devcluster.commands import CommandError
+from testbed.site import AGENTS, Site
+
+FINAL = frozenset({"Complete", "Failed", "Succeeded"})
+
+
+def manifest(name: str, role: str, agent: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    """An AgentTask in the enrolled namespace."""
+    return {
+        "apiVersion": "doorward.dev/v1alpha1",
+        "kind": "AgentTask",
+        "metadata": {"name": name, "namespace": AGENTS},
+        "spec": {"role": role, "agent": agent, "deadline": "10m", **spec},
+    }
+
+
+def get(site: Site, name: str) -> dict[str, Any]:
+    """The task as the API server has it."""
+    found: dict[str, Any] = site.kubectl.get("agenttask", name, "-n", AGENTS)
+    return found
+
+
+def phase(site: Site, name: str) -> str:
+    """The task's phase; empty while nobody has looked at it."""
+    return str(get(site, name).get("status", {}).get("phase", ""))
+
+
+def finished(site: Site, name: str, seconds: float = 120) -> dict[str, Any]:
+    """Wait until the task is over and return it."""
+    wait.until(lambda: phase(site, name) in FINAL, f"task {name} is over", seconds, every=0.3)
+    return get(site, name)
+
+
+def pod_of(site: Site, name: str, seconds: float = 60) -> dict[str, Any]:
+    """Wait for the task's pod and return it."""
+
+    def look() -> dict[str, Any] | None:
+        pod = get(site, name).get("status", {}).get("podName")
+        found: dict[str, Any] | None = site.kubectl.get("pod", pod, "-n", AGENTS) if pod else None
+        return found
+
+    return wait.until(look, f"task {name} has a pod", seconds, every=0.2)
+
+
+def said(site: Site, name: str) -> str:
+    """What the agent container of the task has printed."""
+    pod = pod_of(site, name)["metadata"]["name"]
+    return site.kubectl("logs", pod, "-n", AGENTS, "-c", "agent")
+
+
+def remove(site: Site, name: str) -> None:
+    """Delete the task and wait until its pod is gone."""
+    site.kubectl("delete", "agenttask", name, "-n", AGENTS, "--ignore-not-found", "--wait=true")
+
+    def gone() -> bool:
+        pods = site.kubectl.get("pods", "-n", AGENTS)["items"]
+        return not any(p["metadata"]["annotations"].get("doorward.dev/task") == name for p in pods)
+
+    wait.until(gone, f"pod of task {name} is gone", 60)
+
+
+def refused(site: Site, *documents: dict[str, Any]) -> str:
+    """Apply what must be refused; the server's sentence. Raises `AssertionError` if it is taken."""
+    try:
+        site.kubectl.apply(*documents)
+    except CommandError as error:
+        return str(error)
+    raise AssertionError("applied, and should not have been")
