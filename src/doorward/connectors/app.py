@@ -1,0 +1,33 @@
+"""The connector as a server: one action route on the gate, and nothing without a capability."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from doorward import serving
+from doorward.connectors import wire
+from doorward.connectors.admission import PATH, Presented
+from doorward.connectors.gate import Gate
+from doorward.serving import App, Limits, Request, Route
+from doorward.tokens import proof
+
+_HANDLE_SECONDS: Final = 120.0
+"""Longer than redemption, upstream and outcome together: those have their own, shorter bounds."""
+
+
+def connector_app(gate: Gate) -> App:
+    """The listener for doors."""
+
+    async def act(request: Request) -> web.StreamResponse:
+        presented = Presented(
+            target=request.target,
+            body=request.body,
+            capability=request.headers.get(wire.CAPABILITY_HEADER),
+            proof=request.headers.get(proof.HEADER),
+        )
+        return serving.json(await gate.handle(presented))
+
+    limits = Limits(body_bytes=wire.MAX_BODY, handle_seconds=_HANDLE_SECONDS)
+    return serving.app([Route("POST", PATH, act)], limits)

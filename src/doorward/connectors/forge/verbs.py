@@ -1,0 +1,90 @@
+"""One function per action: typed arguments in, one upstream request out.
+
+Both providers share these routes; where their arguments differ (`limit`, `per_page`) both names are
+sent, and each ignores the other's.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Final
+
+from doorward.connectors.gate import Verb
+from doorward.connectors.upstream import UpstreamRequest
+from doorward.connectors.wire import Reference
+from doorward.core.strictjson import Json, JsonObject
+from doorward.errors import Code, Refusal
+
+_MAX_REFERENCES: Final = 100
+
+
+def issue_query(args: JsonObject) -> UpstreamRequest:
+    """List issues; pull requests, which both providers keep among them, are left out where possible."""
+    query = _given(args, "state", "labels", "page")
+    if "limit" in args:
+        query |= {"limit": str(args["limit"]), "per_page": str(args["limit"])}
+    return UpstreamRequest("GET", (*_repository(args), "issues"), {"type": "issues", **query})
+
+
+def issue_read(args: JsonObject) -> UpstreamRequest:
+    """Read one issue."""
+    return UpstreamRequest("GET", (*_repository(args), "issues", str(args["number"])))
+
+
+def issue_comment(args: JsonObject) -> UpstreamRequest:
+    """Write a comment: the text exactly as it was decided, or not at all."""
+    body = str(args["body"])
+    if any(unicodedata.category(char) == "Cc" and char not in "\n\t" for char in body):
+        raise Refusal(
+            Code.ARGUMENTS_INVALID,
+            "the text holds a control character that its readers would not see",
+            allowed="printable text, line feeds and tabs",
+        )
+    segments = (*_repository(args), "issues", str(args["number"]), "comments")
+    return UpstreamRequest("POST", segments, body={"body": body})
+
+
+def file_read(args: JsonObject) -> UpstreamRequest:
+    """Read a file (base64 in `content`) or list a folder."""
+    segments = (*_repository(args), "contents", *str(args["path"]).split("/"))
+    return UpstreamRequest("GET", segments, _given(args, "ref"))
+
+
+def _repository(args: JsonObject) -> tuple[str, str, str]:
+    return ("repos", str(args["owner"]), str(args["repo"]))
+
+
+def _given(args: JsonObject, *names: str) -> dict[str, str]:
+    return {name: str(args[name]) for name in names if name in args}
+
+
+def _issues_seen(_: JsonObject, answer: Json) -> tuple[Reference, ...]:
+    items = answer if isinstance(answer, list) else [answer]
+    return tuple(_references(items, "issue", "number"))
+
+
+def _comment_made(args: JsonObject, answer: Json) -> tuple[Reference, ...]:
+    return (Reference("issue", str(args["number"])), *_references([answer], "comment", "id"))
+
+
+def _file_seen(args: JsonObject, answer: Json) -> tuple[Reference, ...]:
+    path = Reference("path", str(args["path"]))
+    return (path, *_references([answer], "blob", "sha"))
+
+
+def _references(items: list[Json], kind: str, member: str) -> list[Reference]:
+    found = [item.get(member) for item in items[:_MAX_REFERENCES] if isinstance(item, Mapping)]
+    return [Reference(kind, str(value)[:64]) for value in found if _identifies(value)]
+
+
+def _identifies(value: Json) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+VERBS: Final[Mapping[str, Verb]] = {
+    "issue.query": Verb(issue_query, _issues_seen),
+    "issue.read": Verb(issue_read, _issues_seen),
+    "issue.comment": Verb(issue_comment, _comment_made),
+    "file.read": Verb(file_read, _file_seen),
+}

@@ -1,0 +1,157 @@
+"""A connector put together: settings in, a running gate out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from doorward import catalogue, serving
+from doorward.connectors import credentials, forge
+from doorward.connectors.admission import Identity
+from doorward.connectors.app import connector_app
+from doorward.connectors.broker import Broker
+from doorward.connectors.gate import Gate, Verb
+from doorward.connectors.keyring import Keyring
+from doorward.connectors.metrics import Metrics
+from doorward.connectors.outcomes import Outcomes
+from doorward.connectors.settings import Settings
+from doorward.connectors.upstream import Dialect, Upstream
+from doorward.errors import ConfigError
+from doorward.telemetry import log, metrics
+
+_TYPES: Final[Mapping[str, Mapping[str, Verb]]] = {"forge": forge.VERBS}
+_DRAIN_SECONDS: Final = 30.0
+_LAST_WORDS_SECONDS: Final = 5.0
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until `stop`; what is being carried out then is finished and reported.
+
+    Raises `ConfigError` that names the setting at fault.
+    """
+    registry = metrics.registry("connector")
+    certificates = serving.tls_context(settings.tls_certificate, settings.tls_key)
+    async with running_gate(settings, registry) as gate:
+
+        def waits_for() -> Sequence[str]:
+            missing = {"the broker's keys": gate.keyring.keys, "a certificate": certificates.loaded}
+            return [name for name, there in missing.items() if not there]
+
+        async with serving.ops_listener(registry, waits_for, *settings.ops_listen):
+            rotation = asyncio.create_task(certificates.watch())
+            await _first(certificates.ready(), stop.wait())
+            host, port = settings.listen
+            listener = serving.listening(
+                connector_app(gate), host, port, certificates.context, _DRAIN_SECONDS
+            )
+            async with listener as bound:
+                log.get(__name__).info("listening", connector=settings.connector, port=bound.port)
+                await stop.wait()
+            await _cancel(rotation)
+
+
+@asynccontextmanager
+async def running_gate(settings: Settings, registry: CollectorRegistry) -> AsyncIterator[Gate]:
+    """The gate with its clients and background work; leaving it tells the broker what is untold.
+
+    Raises `ConfigError` that names the setting at fault.
+    """
+    verbs = _verbs(settings)
+    credential = credentials.load(settings.credential_file)
+    dialect, upstream_tls = _dialect(settings), _upstream_tls(settings)
+    broker = Broker(settings.broker_url, _broker_tls(settings), settings.token_file)
+    upstream = Upstream(
+        dialect,
+        credential,
+        tls=upstream_tls,
+        seconds=settings.upstream_seconds,
+        max_response=settings.max_response,
+        connections=settings.concurrency,
+    )
+    outcomes = Outcomes(broker.report)
+    gate = Gate(
+        identity=_identity(settings),
+        verbs=verbs,
+        keyring=Keyring(broker.keys),
+        redeem=broker.redeem,
+        upstream=upstream,
+        outcomes=outcomes,
+        metrics=Metrics(registry, settings.connector),
+        concurrency=settings.concurrency,
+    )
+    gate.metrics.watch_waiting(lambda: outcomes.waiting)
+    background = [asyncio.create_task(work) for work in (gate.keyring.watch(), outcomes.run())]
+    try:
+        yield gate
+    finally:
+        await _cancel(*background)
+        await _last_words(outcomes)
+        await upstream.close()
+        await broker.close()
+
+
+async def _last_words(outcomes: Outcomes) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_WORDS_SECONDS):
+            await outcomes.flush()
+    if outcomes.waiting:
+        log.get(__name__).error(
+            "outcomes left untold; the broker will call them unknown", count=outcomes.waiting
+        )
+
+
+async def _cancel(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _first(*works: object) -> None:
+    tasks = [asyncio.ensure_future(work) for work in works]  # type: ignore[call-overload]
+    _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    await _cancel(*pending)
+
+
+def _verbs(settings: Settings) -> Mapping[str, Verb]:
+    verbs = _TYPES.get(settings.type)
+    if verbs is None:
+        msg = f"DOORWARD_CONNECTOR_TYPE: must be one of {', '.join(_TYPES)}"
+        raise ConfigError(msg)
+    return verbs
+
+
+def _identity(settings: Settings) -> Identity:
+    declared = catalogue.load(settings.type)
+    return Identity(settings.connector, settings.audience, settings.issuer, declared.actions)
+
+
+def _dialect(settings: Settings) -> Dialect:
+    if settings.upstream.startswith("http://") and not settings.upstream_plaintext:
+        msg = "DOORWARD_UPSTREAM: an http upstream gets the credential in clear; use https, or say so"
+        raise ConfigError(f"{msg} with DOORWARD_UPSTREAM_PLAINTEXT=true")
+    try:
+        return forge.dialect(settings.provider, settings.upstream)
+    except ValueError as error:
+        raise ConfigError(f"DOORWARD_PROVIDER: {error}") from None
+
+
+def _broker_tls(settings: Settings) -> ssl.SSLContext:
+    try:
+        return serving.client_context(settings.ca_file.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"DOORWARD_CA_FILE: {error}") from None
+
+
+def _upstream_tls(settings: Settings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.upstream_ca)
+    except OSError as error:
+        raise ConfigError(f"DOORWARD_UPSTREAM_CA: {error}") from None
+    context.set_alpn_protocols(["http/1.1"])
+    return context

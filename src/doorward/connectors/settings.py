@@ -1,0 +1,96 @@
+"""Settings of a connector, one environment variable each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from doorward.core.settings import boolean, setting
+
+
+def address(text: str) -> tuple[str, int]:
+    """`host:port`, IPv6 hosts in brackets."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit():
+        msg = "must be host:port"
+        raise ValueError(msg)
+    return host.strip("[]"), int(port)
+
+
+def origin(text: str) -> str:
+    """An http or https URL without user, query and fragment; no trailing slash."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        msg = "must be a URL such as https://forge.example"
+        raise ValueError(msg)
+    if parts.query or parts.fragment:
+        msg = "must have neither query nor fragment"
+        raise ValueError(msg)
+    return text.rstrip("/")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that one connector process needs to know."""
+
+    connector: str = setting("DOORWARD_CONNECTOR", str, "name of the Connector object this process serves")
+    type: str = setting("DOORWARD_CONNECTOR_TYPE", str, "vocabulary of the connector", "forge")
+    provider: str = setting("DOORWARD_PROVIDER", str, "dialect of the upstream: gitea or github", "gitea")
+    audience: str = setting("DOORWARD_AUDIENCE", str, "the Connector's spec.audience, e.g. connector:code")
+    upstream: str = setting("DOORWARD_UPSTREAM", origin, "the Connector's spec.endpoint, the fixed origin")
+    upstream_ca: Path | None = setting(
+        "DOORWARD_UPSTREAM_CA", Path, "PEM file that alone vouches for the upstream; else the system's", None
+    )
+    upstream_plaintext: bool = setting(
+        "DOORWARD_UPSTREAM_PLAINTEXT",
+        boolean,
+        "accept an http upstream: the credential travels in clear",
+        default=False,
+    )
+    upstream_seconds: float = setting("DOORWARD_UPSTREAM_SECONDS", float, "seconds for an answer", 20.0)
+    max_response: int = setting("DOORWARD_MAX_RESPONSE", int, "largest answer in bytes", 4 * 1024 * 1024)
+    concurrency: int = setting("DOORWARD_CONCURRENCY", int, "actions carried out at the same time", 64)
+    credential_file: Path = setting(
+        "DOORWARD_CREDENTIAL_FILE",
+        Path,
+        "file with the upstream's token",
+        Path("/var/run/doorward/credential/token"),
+    )
+    issuer: str = setting(
+        "DOORWARD_ISSUER", str, "issuer of capabilities", "https://doorward-broker.doorward-system.svc"
+    )
+    broker_url: str = setting(
+        "DOORWARD_BROKER_URL",
+        origin,
+        "the broker's listener for connectors",
+        "https://doorward-broker.doorward-system.svc:8444",
+    )
+    ca_file: Path = setting(
+        "DOORWARD_CA_FILE", Path, "PEM bundle that vouches for the broker", Path("/etc/doorward/ca/ca.crt")
+    )
+    token_file: Path = setting(
+        "DOORWARD_TOKEN_FILE",
+        Path,
+        "projected token with audience doorward-redemptions",
+        Path("/var/run/doorward/token/token"),
+    )
+    tls_certificate: Path = setting(
+        "DOORWARD_TLS_CERTIFICATE", Path, "certificate of the listener", Path("/etc/doorward/tls/tls.crt")
+    )
+    tls_key: Path = setting(
+        "DOORWARD_TLS_KEY", Path, "key of the listener", Path("/etc/doorward/tls/tls.key")
+    )
+    listen: tuple[str, int] = setting(
+        "DOORWARD_LISTEN",
+        address,
+        "address and port of the listener",
+        ("0.0.0.0", 8443),  # noqa: S104 - a Service
+    )
+    ops_listen: tuple[str, int] = setting(
+        "DOORWARD_OPS_LISTEN",
+        address,
+        "metrics and probes, plain http",
+        ("0.0.0.0", 9090),  # noqa: S104 - probes
+    )
+    log_level: str = setting("DOORWARD_LOG_LEVEL", str, "debug, info, warning or error", "info")
