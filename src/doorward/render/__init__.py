@@ -1,0 +1,28 @@
+"""From a task to the objects that run it: pure functions, shared by operator, admission and broker.
+
+    pod = render_pod(task, role, {"code": connector}, settings)
+    refused = differences(live, pod)          # empty: the pod is what the operator would make
+
+Nothing here does I/O, and nothing depends on time or on the order of calls.
+"""
+
+from doorward.render.equality import ABSENT, Difference, differences
+from doorward.render.names import is_enrolled, pod_name, role_object
+from doorward.render.pod import connectors_of, render_pod
+from doorward.render.policies import render_default_deny, render_role_policy, render_service_account
+from doorward.render.settings import RenderSettings
+
+__all__ = [
+    "ABSENT",
+    "Difference",
+    "RenderSettings",
+    "connectors_of",
+    "differences",
+    "is_enrolled",
+    "pod_name",
+    "render_default_deny",
+    "render_pod",
+    "render_role_policy",
+    "render_service_account",
+    "role_object",
+]
