@@ -5,7 +5,7 @@ What is in a catalogue is promised: each of its actions can be carried out by th
 
 from __future__ import annotations
 
-from doorward.catalogue.document import TYPES, Catalogue, Route, load, parse
+from doorward.catalogue.document import TYPES, Catalogue, Place, Route, load, parse
 from doorward.catalogue.translate import NativeCall, translate
 
-__all__ = ["TYPES", "Catalogue", "NativeCall", "Route", "load", "parse", "translate"]
+__all__ = ["TYPES", "Catalogue", "NativeCall", "Place", "Route", "load", "parse", "translate"]
