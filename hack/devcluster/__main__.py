@@ -22,8 +22,12 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="hack/cluster", description="The development cluster of this machine.")
-    parser.add_argument("--provider", choices=[*cluster.PROVIDERS], help="instead of the one that fits the machine")
+    parser = argparse.ArgumentParser(
+        prog="hack/cluster", description="The development cluster of this machine."
+    )
+    parser.add_argument(
+        "--provider", choices=[*cluster.PROVIDERS], help="instead of the one that fits the machine"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, act in _COMMANDS.items():
         command = commands.add_parser(name, help=act.__doc__, description=act.__doc__)
@@ -36,12 +40,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(_: argparse.Namespace) -> None:
-    """compile the pinned tools that are missing"""
+    """Compile the pinned tools that are missing"""
     tools.build((*tools.LOCAL, "kubeconform"))
 
 
 def _up(options: argparse.Namespace) -> None:
-    """make the cluster and the forge; nothing happens when both are healthy"""
+    """Make the cluster and the forge; nothing happens when both are healthy"""
     began = time.monotonic()
     provider = cluster.choose(options.provider)
     cluster.up(provider, again=options.again)
@@ -49,12 +53,12 @@ def _up(options: argparse.Namespace) -> None:
 
 
 def _down(options: argparse.Namespace) -> None:
-    """remove the cluster and the forge with all traces"""
+    """Remove the cluster and the forge with all traces"""
     cluster.choose(options.provider).down()
 
 
 def _status(options: argparse.Namespace) -> int:
-    """say what is healthy; fails when something is not"""
+    """Say what is healthy; fails when something is not"""
     checks = cluster.health(cluster.choose(options.provider))
     for name, good in checks.items():
         print(f"{name:26}{'ok' if good else 'FAILED'}")
@@ -62,12 +66,12 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _kubeconfig(_: argparse.Namespace) -> None:
-    """print the path of an administrator's kubeconfig"""
+    """Print the path of an administrator's kubeconfig"""
     print(_facts()["KUBECONFIG"])
 
 
 def _env(_: argparse.Namespace) -> None:
-    """print addresses and paths as KEY=VALUE lines"""
+    """Print addresses and paths as KEY=VALUE lines"""
     _facts()
     print(layout().facts.read_text(), end="")
 
@@ -80,7 +84,7 @@ def _facts() -> dict[str, str]:
 
 
 def _load(options: argparse.Namespace) -> None:
-    """import image archives (docker-archive or OCI layout) into the node"""
+    """Import image archives (docker-archive or OCI layout) into the node"""
     cluster.choose(options.provider).load(options.archives)
 
 

@@ -35,12 +35,18 @@ def _inherit_cpuset(group: Path) -> None:
 
 def entry_files() -> list[Path]:
     """The files a process writes its id into to become part of the cluster."""
-    return [hierarchy / NAME / "system" / "cgroup.procs" for hierarchy in hierarchies() if hierarchy.name != "unified"]
+    return [
+        hierarchy / NAME / "system" / "cgroup.procs"
+        for hierarchy in hierarchies()
+        if hierarchy.name != "unified"
+    ]
 
 
 def members() -> list[int]:
     """Ids of all living processes in the group or below it, programs and containers alike."""
-    return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit() and _is_member(folder)]
+    return [
+        int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit() and _is_member(folder)
+    ]
 
 
 def _is_member(folder: Path) -> bool:

@@ -9,7 +9,9 @@ class CommandError(RuntimeError):
     """A program ended with a status other than zero. The message carries the end of what it said."""
 
 
-def run(*argv: str | Path, stdin: str | None = None, check: bool = True, env: dict[str, str] | None = None) -> str:
+def run(
+    *argv: str | Path, stdin: str | None = None, check: bool = True, env: dict[str, str] | None = None
+) -> str:
     """Run a program and return its standard output.
 
     Raises:

@@ -51,11 +51,20 @@ class Trust:
 def make_trust(place: Place) -> Trust:
     """Make the certificates of one control plane."""
     authority = Authority(place.pki)
-    names = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
-    server = authority.issue(
-        "apiserver", "kube-apiserver", names=(*names, "localhost", "127.0.0.1", place.address, place.kubernetes_ip)
+    names = (
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
     )
-    kubelet_client = authority.issue("apiserver-kubelet", "kube-apiserver-kubelet", groups=("system:masters",))
+    server = authority.issue(
+        "apiserver",
+        "kube-apiserver",
+        names=(*names, "localhost", "127.0.0.1", place.address, place.kubernetes_ip),
+    )
+    kubelet_client = authority.issue(
+        "apiserver-kubelet", "kube-apiserver-kubelet", groups=("system:masters",)
+    )
     return Trust(authority, server, service_account_keys(place.pki), kubelet_client)
 
 

@@ -48,7 +48,9 @@ class Existing:
             CommandError: Always.
 
         """
-        raise CommandError(f"push {', '.join(map(str, archives))} to a registry that the cluster can pull from")
+        raise CommandError(
+            f"push {', '.join(map(str, archives))} to a registry that the cluster can pull from"
+        )
 
     def checks(self) -> dict[str, bool]:
         """Whether it answers."""

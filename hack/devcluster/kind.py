@@ -57,7 +57,9 @@ class Kind:
         mount = {"hostPath": str(audit), "containerPath": "/audit"}
         node = {"role": "control-plane", "extraMounts": [mount], "kubeadmConfigPatches": [_PATCH]}
         path = self.layout.state / "kind.yaml"
-        path.write_text(yaml.safe_dump({"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]}))
+        path.write_text(
+            yaml.safe_dump({"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": [node]})
+        )
         return path
 
     def down(self) -> None:

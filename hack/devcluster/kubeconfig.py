@@ -15,7 +15,9 @@ def write(path: Path, server: str, ca: Path, client: Pair) -> Path:
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "doorward",
-        "clusters": [{"name": "doorward", "cluster": {"server": server, "certificate-authority-data": _encoded(ca)}}],
+        "clusters": [
+            {"name": "doorward", "cluster": {"server": server, "certificate-authority-data": _encoded(ca)}}
+        ],
         "users": [{"name": "user", "user": user}],
         "contexts": [{"name": "doorward", "context": {"cluster": "doorward", "user": "user"}}],
     }

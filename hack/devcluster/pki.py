@@ -54,7 +54,9 @@ class Authority:
             )
         )
         if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName([_alt(n) for n in names]), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_alt(n) for n in names]), critical=False
+            )
         return _store(self.folder, file, builder.sign(self._key, hashes.SHA256()), key)
 
 
@@ -63,13 +65,15 @@ def service_account_keys(folder: Path) -> Pair:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = folder / "sa.pub"
     public.write_bytes(
-        key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
     )
     return Pair(public, _write_key(folder / "sa.key", key))
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: Key) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.timezone.utc)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

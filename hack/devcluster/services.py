@@ -41,7 +41,14 @@ def _wrapped(service: Service) -> list[str]:
     """Enter the cgroup, then the namespace, then the user: each step with the rights of the one before."""
     words = list(service.argv)
     if service.user is not None:
-        words = ["setpriv", f"--reuid={service.user}", f"--regid={service.user}", "--clear-groups", "--", *words]
+        words = [
+            "setpriv",
+            f"--reuid={service.user}",
+            f"--regid={service.user}",
+            "--clear-groups",
+            "--",
+            *words,
+        ]
     if service.inside:
         # Not `ip netns exec`: that remounts /sys and kubelet then finds no cgroups.
         words = ["nsenter", f"--net=/run/netns/{NAME}", "--", *words]

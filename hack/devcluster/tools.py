@@ -31,7 +31,14 @@ class Recipe:
     """The required module whose version is written there."""
 
 
-_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+_KUBERNETES = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+)
 
 RECIPES = (
     Recipe(
@@ -45,13 +52,18 @@ RECIPES = (
     Recipe("coredns", {"coredns": "."}),
     Recipe(
         "small",
-        {"pause": "./pause", "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform", "kind": "sigs.k8s.io/kind"},
+        {
+            "pause": "./pause",
+            "probe": "./probe",
+            "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform",
+            "kind": "sigs.k8s.io/kind",
+        },
     ),
 )
 
 API_TIER = ("kube-apiserver", "kubectl")
 """What the tests against a bare API server need; etcd comes from the distribution."""
-LOCAL = (*_KUBERNETES, "coredns", "pause", "helm", "gitea")
+LOCAL = (*_KUBERNETES, "coredns", "pause", "probe", "helm", "gitea", "kubeconform")
 KIND = ("kubectl", "kind", "helm", "gitea")
 
 
@@ -134,8 +146,14 @@ def _compile(recipe: Recipe, program: str) -> None:
 
 
 def _go(recipe: Recipe, *argv: str) -> str:
-    env = os.environ | {"CGO_ENABLED": "1" if recipe.cgo else "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}
-    done = subprocess.run(["go", *argv], cwd=folder(recipe), env=env, stdout=subprocess.PIPE, text=True, check=False)
+    env = os.environ | {
+        "CGO_ENABLED": "1" if recipe.cgo else "0",
+        "GOFLAGS": "-buildvcs=false",
+        "GOWORK": "off",
+    }
+    done = subprocess.run(
+        ["go", *argv], cwd=folder(recipe), env=env, stdout=subprocess.PIPE, text=True, check=False
+    )
     if done.returncode:
         raise CommandError(f"go {argv[0]} in hack/tools/{recipe.module} failed")
     return done.stdout

@@ -26,7 +26,9 @@ class Client:
         document = yaml.safe_load(kubeconfig.read_text())
         cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
         self._url = cluster["server"]
-        self._ssl = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        self._ssl = ssl.create_default_context(
+            cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
+        )
         with tempfile.NamedTemporaryFile() as pem:  # the ssl module reads client certificates from files only
             pem.write(base64.b64decode(user["client-certificate-data"]))
             pem.write(base64.b64decode(user["client-key-data"]))

@@ -36,7 +36,9 @@ def up(layout: Layout, address: str) -> None:
 def healthy(forge: Forge) -> bool:
     """Whether it answers its health check over HTTPS with the right certificate."""
     context = ssl.create_default_context(cafile=str(forge.ca))
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )
     try:
         with opener.open(f"{forge.url}/api/healthz", timeout=5) as answer:
             return bool(answer.status == 200)

@@ -23,7 +23,9 @@ def archive(program: Path, reference: str, target: Path) -> Path:
         "config": {"Entrypoint": [f"/{program.name}"], "User": "65532:65532"},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
     }).encode()  # fmt: skip
-    manifest = json.dumps([{"Config": "config.json", "RepoTags": [reference], "Layers": ["layer.tar"]}]).encode()
+    manifest = json.dumps(
+        [{"Config": "config.json", "RepoTags": [reference], "Layers": ["layer.tar"]}]
+    ).encode()
     files = {"manifest.json": manifest, "config.json": config, "layer.tar": layer}
     target.write_bytes(_tar({name: (content, 0o644) for name, content in files.items()}))
     return target

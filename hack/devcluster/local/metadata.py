@@ -8,7 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from devcluster.settings import NETWORK
 
-_BODY = json.dumps({"instance": "doorward-development", "note": "a pod that reads this is not fenced"}).encode()
+_BODY = json.dumps(
+    {"instance": "doorward-development", "note": "a pod that reads this is not fenced"}
+).encode()
 
 
 class _Handler(BaseHTTPRequestHandler):

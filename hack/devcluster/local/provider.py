@@ -132,7 +132,9 @@ class DeadProgramError(Exception):
     """A program of the node ended by itself: waiting longer would not help."""
 
 
-def _python(name: str, module: str, *argv: str, inside: bool = True, env: dict[str, str] | None = None) -> Service:
+def _python(
+    name: str, module: str, *argv: str, inside: bool = True, env: dict[str, str] | None = None
+) -> Service:
     path = {"PYTHONPATH": str(HACK), "PYTHONDONTWRITEBYTECODE": "1"}
     return Service(name, (sys.executable, "-m", module, *argv), inside=inside, env=path | (env or {}))
 

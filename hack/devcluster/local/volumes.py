@@ -36,7 +36,7 @@ class Provisioner:
     async def _make(self, claim: Object) -> None:
         path = self._folder / name(claim)
         path.mkdir(parents=True, exist_ok=True)
-        path.chmod(0o777)  # noqa: S103 - any container user must be able to write, as with other host path volumes
+        path.chmod(0o777)
         await self._tolerant("POST", _VOLUMES, volume(claim, path))
 
     async def _remove(self, volume_name: str) -> None:
@@ -55,7 +55,9 @@ def wanted(claim: Object) -> bool:
     """Whether a claim waits for a volume of ours."""
     spec: dict[str, Any] = claim["spec"]
     phase = claim.get("status", {}).get("phase", "Pending")
-    return bool(spec.get("storageClassName") == STORAGE_CLASS and not spec.get("volumeName") and phase == "Pending")
+    return bool(
+        spec.get("storageClassName") == STORAGE_CLASS and not spec.get("volumeName") and phase == "Pending"
+    )
 
 
 def released(volume: Object) -> bool:

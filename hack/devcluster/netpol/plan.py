@@ -112,7 +112,11 @@ def _egress_by_name(state: State, peers: Pods, protocol: str, name: str) -> Iter
 
 
 def _resolve(pod: Pod, protocol: str, name: str) -> tuple[Ports, ...]:
-    return tuple(Ports(protocol, number, number) for known, kind, number in pod.ports if (known, kind) == (name, protocol))
+    return tuple(
+        Ports(protocol, number, number)
+        for known, kind, number in pod.ports
+        if (known, kind) == (name, protocol)
+    )
 
 
 def _addresses(peers: Pods) -> frozenset[str] | None:
