@@ -14,12 +14,14 @@ check:
     {{bin}}/mypy
     {{bin}}/lint-imports
     {{python}} -m doorward.api.schema --check crds
+    PYTHONPATH=hack {{python}} -m reference --check
 
 # let the tools repair what they can, and generate what is generated
 fix:
     {{bin}}/ruff check --fix
     {{bin}}/ruff format
     {{python}} -m doorward.api.schema crds
+    PYTHONPATH=hack {{python}} -m reference
 
 # seconds, no root, no network
 unit *args:

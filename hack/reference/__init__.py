@@ -1,0 +1,1 @@
+"""Writes docs/reference/ from the code: fields, settings, metrics, events. A test holds both together."""
