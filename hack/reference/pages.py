@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,7 +84,8 @@ def _default(value: Any) -> str:
 
 def _metrics(module: ModuleType) -> str:
     registry = CollectorRegistry()
-    module.Metrics(registry)
+    others = list(inspect.signature(module.Metrics).parameters)[1:]
+    module.Metrics(registry, *others)
     rows = "".join(f"| `{name}` | {sentence} |\n" for name, sentence in declared(registry))
     head = f"## `{module.__name__.removesuffix('.metrics')}`\n\n"
     return head + "| metric | what it says |\n|---|---|\n" + rows
