@@ -84,7 +84,7 @@ def _token(presented: Presented) -> str:
     if presented.capability is None:
         raise Refusal(
             Code.CAPABILITY_INVALID,
-            f"the {wire.CAPABILITY_HEADER} header is missing",
+            f"the {capability.HEADER} header is missing",
             ask="ask the broker for a decision first",
         )
     return presented.capability

@@ -11,7 +11,7 @@ from doorward.connectors import wire
 from doorward.connectors.admission import PATH, Presented
 from doorward.connectors.gate import Gate
 from doorward.serving import App, Limits, Request, Route
-from doorward.tokens import proof
+from doorward.tokens import capability, proof
 
 _HANDLE_SECONDS: Final = 120.0
 """Longer than redemption, upstream and outcome together: those have their own, shorter bounds."""
@@ -24,7 +24,7 @@ def connector_app(gate: Gate) -> App:
         presented = Presented(
             target=request.target,
             body=request.body,
-            capability=request.headers.get(wire.CAPABILITY_HEADER),
+            capability=request.headers.get(capability.HEADER),
             proof=request.headers.get(proof.HEADER),
         )
         return serving.json(await gate.handle(presented))

@@ -92,9 +92,23 @@ class Gate:
         self._running += 1
         try:
             redemption = await self._redeem(order)
-            return await self._execute(order, request, redemption, started)
+            return await self._finish(order, request, redemption, started)
         finally:
             self._running -= 1
+
+    async def _finish(
+        self, order: Order, request: UpstreamRequest, redemption: Redemption, started: float
+    ) -> dict[str, Json]:
+        """Execute; whatever breaks after the capability is spent leaves an outcome and a code."""
+        try:
+            return await self._execute(order, request, redemption, started)
+        except Refusal:
+            raise
+        except Exception:
+            log.get(__name__).exception("an action broke", capability=order.capability.id)
+            await self._tell(order, Outcome(redemption.id, UNKNOWN, 0, (), 0, sent=True), started)
+        refusal = Refusal(Code.OUTCOME_UNKNOWN, "the connector failed; the action may have happened")
+        raise _decided(refusal, order)
 
     async def _redeem(self, order: Order) -> Redemption:
         try:

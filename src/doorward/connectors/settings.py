@@ -4,30 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from doorward.core.settings import boolean, setting
-
-
-def address(text: str) -> tuple[str, int]:
-    """`host:port`, IPv6 hosts in brackets."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit():
-        msg = "must be host:port"
-        raise ValueError(msg)
-    return host.strip("[]"), int(port)
-
-
-def origin(text: str) -> str:
-    """An http or https URL without user, query and fragment; no trailing slash."""
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-        msg = "must be a URL such as https://forge.example"
-        raise ValueError(msg)
-    if parts.query or parts.fragment:
-        msg = "must have neither query nor fragment"
-        raise ValueError(msg)
-    return text.rstrip("/")
+from doorward.core.settings import address, boolean, origin, setting
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,6 @@ from doorward.errors import Code, Refusal
 MAX_BODY: Final = 1024 * 1024
 """Bytes of a request; larger is refused, never half-inspected."""
 
-CAPABILITY_HEADER: Final = "Doorward-Capability"
-
 _MEMBERS: Final = frozenset({"connector", "action", "args", "attachments"})
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from doorward.core.redact import Secret
 from doorward.errors import ConfigError
@@ -17,6 +18,7 @@ from doorward.errors import ConfigError
 T = TypeVar("T")
 _KEY = "doorward"
 _REQUIRED: Any = object()
+_MAX_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,27 @@ def boolean(text: str) -> bool:
         msg = "must be true or false"
         raise ValueError(msg)
     return text == "true"
+
+
+def address(text: str) -> tuple[str, int]:
+    """`host:port` of a listener, an IPv6 host in brackets."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > _MAX_PORT:
+        msg = "must be host:port"
+        raise ValueError(msg)
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def origin(text: str) -> str:
+    """An http or https URL without user, query and fragment; the trailing slash is dropped."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        msg = "must be a URL such as https://service.example:8443"
+        raise ValueError(msg)
+    if parts.query or parts.fragment:
+        msg = "must have neither query nor fragment"
+        raise ValueError(msg)
+    return text.rstrip("/")
 
 
 def secret(text: str) -> Secret:

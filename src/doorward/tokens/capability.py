@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from doorward.errors import Code, Refusal
 from doorward.tokens import jws
 from doorward.tokens.claims import FORM, LIFETIME, SKEW, Capability
+
+HEADER: Final = "Doorward-Capability"
 
 
 @dataclass(frozen=True, slots=True)
