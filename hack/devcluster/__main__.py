@@ -40,12 +40,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(_: argparse.Namespace) -> None:
-    """Compile the pinned tools that are missing"""
-    tools.build((*tools.LOCAL, "kubeconform"))
+    """Compile the pinned tools that are missing."""
+    tools.build(tools.LOCAL)
 
 
 def _up(options: argparse.Namespace) -> None:
-    """Make the cluster and the forge; nothing happens when both are healthy"""
+    """Make the cluster and the forge; nothing happens when both are healthy."""
     began = time.monotonic()
     provider = cluster.choose(options.provider)
     cluster.up(provider, again=options.again)
@@ -53,12 +53,12 @@ def _up(options: argparse.Namespace) -> None:
 
 
 def _down(options: argparse.Namespace) -> None:
-    """Remove the cluster and the forge with all traces"""
-    cluster.choose(options.provider).down()
+    """Remove the cluster and the forge with all traces."""
+    cluster.down(cluster.choose(options.provider))
 
 
 def _status(options: argparse.Namespace) -> int:
-    """Say what is healthy; fails when something is not"""
+    """Say what is healthy; fails when something is not."""
     checks = cluster.health(cluster.choose(options.provider))
     for name, good in checks.items():
         print(f"{name:26}{'ok' if good else 'FAILED'}")
@@ -66,12 +66,12 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _kubeconfig(_: argparse.Namespace) -> None:
-    """Print the path of an administrator's kubeconfig"""
+    """Print the path of an administrator's kubeconfig."""
     print(_facts()["KUBECONFIG"])
 
 
 def _env(_: argparse.Namespace) -> None:
-    """Print addresses and paths as KEY=VALUE lines"""
+    """Print addresses and paths as KEY=VALUE lines."""
     _facts()
     print(layout().facts.read_text(), end="")
 
@@ -84,7 +84,7 @@ def _facts() -> dict[str, str]:
 
 
 def _load(options: argparse.Namespace) -> None:
-    """Import image archives (docker-archive or OCI layout) into the node"""
+    """Import image archives (docker-archive or OCI layout) into the node."""
     cluster.choose(options.provider).load(options.archives)
 
 

@@ -19,7 +19,7 @@ _NO_ENDPOINTS = "--endpoint-reconciler-type=none"
 class ControlPlane:
     """A running API server with RBAC, audit log, service account tokens and the default admission plugins.
 
-    There are no controllers: namespaces have no default service account, nothing collects garbage, no pod runs.
+    There are no controllers: no default service accounts, no garbage collection, no running pods.
     """
 
     kubeconfig: Path

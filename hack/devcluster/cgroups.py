@@ -1,5 +1,6 @@
 """The cluster's control group: every process of it is inside, so none can be forgotten."""
 
+import functools
 import os
 import signal
 from pathlib import Path
@@ -83,10 +84,10 @@ def remove() -> None:
     for hierarchy in hierarchies():
         top = hierarchy / NAME
         if top.exists():
-            until(lambda top=top: _removed(top), f"cgroup {top} to be removable", seconds=10)  # type: ignore[misc]
+            until(functools.partial(_removed, top), f"cgroup {top} to be removable", seconds=10)
 
 
 def _removed(top: Path) -> bool:
     for folder, _, _ in os.walk(top, topdown=False):
-        os.rmdir(folder)
+        Path(folder).rmdir()
     return True

@@ -1,8 +1,11 @@
 """Choosing a provider, and what all of them have in common."""
 
+import contextlib
+import fcntl
 import os
 import shlex
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -42,7 +45,7 @@ class Provider(Protocol):
         """What must be true of a healthy cluster."""
 
 
-PROVIDERS = {"local": Local, "kind": Kind, "existing": Existing}
+PROVIDERS: dict[str, Callable[[Layout], Provider]] = {"local": Local, "kind": Kind, "existing": Existing}
 
 
 def choose(name: str | None = None) -> Provider:
@@ -56,8 +59,7 @@ def choose(name: str | None = None) -> Provider:
     wanted = name or os.environ.get("DOORWARD_PROVIDER") or read_facts(places).get("PROVIDER") or _fitting()
     if wanted not in PROVIDERS:
         raise CommandError(f"no provider {wanted!r}; there are {', '.join(PROVIDERS)}")
-    provider: Provider = PROVIDERS[wanted](places)
-    return provider
+    return PROVIDERS[wanted](places)
 
 
 def _fitting() -> str:
@@ -69,14 +71,30 @@ def _fitting() -> str:
 
 
 def up(provider: Provider, *, again: bool = False) -> None:
-    """Make the cluster, unless a healthy one of the same provider is there already (`again` makes it anew)."""
+    """Make the cluster, unless a healthy one of this provider is there (`again`: make it anew)."""
     places = layout()
-    tools.build(provider.programs)
-    known = read_facts(places)
-    if not again and known.get("PROVIDER") == provider.name and all(health(provider).values()):
-        return
-    provider.up()
-    _write_facts(provider, places)
+    with _alone():
+        tools.build(provider.programs)
+        known = read_facts(places)
+        if not again and known.get("PROVIDER") == provider.name and all(health(provider).values()):
+            return
+        provider.up()
+        _write_facts(provider, places)
+
+
+def down(provider: Provider) -> None:
+    """Remove the cluster with all traces."""
+    with _alone():
+        provider.down()
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Wait for whoever else makes or removes the cluster; the kernel frees a killed process' lock."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "cluster.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def health(provider: Provider) -> dict[str, bool]:

@@ -107,7 +107,7 @@ def api_server(place: Place, trust: Trust) -> tuple[str, ...]:
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
         "--enable-aggregator-routing=true",
-        "--kubelet-preferred-address-types=InternalIP",  # otherwise exec and logs try to resolve the node's name
+        "--kubelet-preferred-address-types=InternalIP",  # else exec and logs would resolve the node's name
         "--event-ttl=1h",
         f"--audit-log-path={place.audit_log}",
         f"--audit-policy-file={policy}",

@@ -1,4 +1,4 @@
-"""The provider for a cluster that is already there: whatever KUBECONFIG points at. Nothing is made or removed."""
+"""The provider for a cluster that is already there: KUBECONFIG's. Nothing is made or removed."""
 
 import os
 import shutil

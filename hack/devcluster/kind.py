@@ -98,7 +98,7 @@ class Kind:
         """The host's IPv4 address on kind's bridge: reachable from nodes, pods and the host."""
         networks: list[dict[str, Any]] = json.loads(run("docker", "network", "inspect", "kind"))
         gateways = [part.get("Gateway", "") for part in networks[0]["IPAM"]["Config"]]
-        return next(gateway for gateway in gateways if gateway and ":" not in gateway)
+        return next(str(gateway) for gateway in gateways if gateway and ":" not in gateway)
 
     def _node_ip(self) -> str:
         nodes = Kubectl(self.layout.kubeconfig).get("nodes")

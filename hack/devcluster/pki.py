@@ -42,7 +42,7 @@ class Authority:
     def issue(
         self, file: str, common_name: str, *, groups: tuple[str, ...] = (), names: tuple[str, ...] = ()
     ) -> Pair:
-        """Issue a certificate for a client (`groups` are its organisations) or a server (`names`: DNS or IP)."""
+        """Issue a certificate for a client (in `groups`), or a server (of `names`, DNS or IP)."""
         key = ec.generate_private_key(ec.SECP256R1())
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if names else [])]
         builder = (
@@ -61,7 +61,7 @@ class Authority:
 
 
 def service_account_keys(folder: Path) -> Pair:
-    """The key pair behind service account tokens; RSA, as in the clusters people have. `cert` is the public key."""
+    """The key pair behind service account tokens: RSA, as elsewhere. `cert` is the bare public key."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = folder / "sa.pub"
     public.write_bytes(

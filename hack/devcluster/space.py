@@ -22,11 +22,19 @@ class Space:
         meta = {"name": name, "namespace": self.name, "labels": labels}
         self.kubectl.apply({"apiVersion": group, "kind": kind, "metadata": meta, "spec": spec})
 
-    def pod(self, name: str, *argv: str, volumes: dict[str, str] | None = None, **labels: str) -> None:
-        """Make a pod that runs the probe; `volumes` are claims by mount path."""
+    def pod(
+        self,
+        name: str,
+        *argv: str,
+        volumes: dict[str, str] | None = None,
+        patience: str = "1500ms",
+        **labels: str,
+    ) -> None:
+        """Make a pod that runs the probe; `volumes` are claims by mount path, `patience` its time limit."""
         claims = dict(enumerate((volumes or {}).items()))
         container = {
             "name": "probe", "image": PROBE, "imagePullPolicy": "Never", "args": list(argv),
+            "env": [{"name": "PROBE_PATIENCE", "value": patience}],
             "volumeMounts": [{"name": f"v{n}", "mountPath": path} for n, (path, _) in claims.items()],
         }  # fmt: skip
         self.make("Pod", name, {
@@ -47,7 +55,11 @@ class Space:
 
     def ended(self, name: str) -> str:
         """Wait until a pod has ended; its phase."""
-        return until(lambda: (p := self.phase(name)) in {"Succeeded", "Failed"} and p, f"{name} to end") or ""
+        return until(lambda: self._end(name), f"{name} to end")
+
+    def _end(self, name: str) -> str | None:
+        phase = self.phase(name)
+        return phase if phase in {"Succeeded", "Failed"} else None
 
     def reaches(self, pod: str, address: str, network: str = "tcp") -> bool:
         """Whether a running pod gets through to an address."""

@@ -116,8 +116,8 @@ def gitea_static() -> Path:
 def build(programs: Iterable[str]) -> None:
     """Compile what is missing and link all of it into `bin` in the cache.
 
-    A program appears under its name only when it is complete, and Go keeps what it compiled, so an interrupted
-    build goes on where it stopped.
+    A program appears under its name only when it is complete, and Go keeps what it compiled, so an
+    interrupted build goes on where it stopped.
 
     Raises:
         CommandError: When there is no Go compiler or it fails.

@@ -1,4 +1,4 @@
-"""A cache of Kubernetes objects that follows the API server: list, watch, and list again when the watch breaks."""
+"""A cache of Kubernetes objects: list, watch, and list again when the watch breaks."""
 
 import asyncio
 import base64
@@ -8,7 +8,7 @@ import ssl
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import yaml
@@ -35,7 +35,7 @@ class Client:
             pem.flush()
             self._ssl.load_cert_chain(pem.name)
 
-    async def __aenter__(self) -> "Client":
+    async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
         self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False, read_bufsize=2**24)
         return self
@@ -109,7 +109,7 @@ async def follow(
 ) -> None:
     """Follow several kinds and call `act` with all caches after each burst of changes, once all are synced.
 
-    `act` may be a coroutine function. `settle` is how long, in seconds, a burst may grow before it is acted upon.
+    `act` may be a coroutine function. `settle` is how many seconds a burst may grow before it is acted upon.
     """
     dirty = asyncio.Event()
     caches = {name: Cache(client, path, dirty.set) for name, path in paths.items()}

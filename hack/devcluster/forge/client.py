@@ -35,7 +35,7 @@ class ForgeClient:
 
         """
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._base + path, data=data, method=method)  # noqa: S310 - always https
+        request = urllib.request.Request(self._base + path, data=data, method=method)  # noqa: S310 - https
         request.add_header("Authorization", self._header)
         request.add_header("Content-Type", "application/json")
         # No proxy from the environment: the forge is on this machine.

@@ -68,7 +68,7 @@ def _issues(admin: ForgeClient, path: str, issues: list[dict[str, Any]], labels:
 
 
 def _bot(admin: ForgeClient, forge: Forge, organisation: str, name: str, bot: dict[str, Any]) -> None:
-    """An account in a team of its own that gives just these units on all repositories; its password is forgotten."""
+    """An account in a team of its own, with these units on all repositories. Its password is forgotten."""
     admin.ensure("POST", "/admin/users", {
         "username": name, "email": f"{name}@example.invalid", "password": secrets.token_urlsafe(24),
         "must_change_password": False, "restricted": True, "visibility": "private",

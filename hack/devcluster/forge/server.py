@@ -100,7 +100,7 @@ def prepare(forge: Forge) -> None:
     shutil.copytree(tools.gitea_static(), forge.home / "static", dirs_exist_ok=True)
     forge.config.touch(mode=0o600)
     forge.config.write_text(_configuration(forge))
-    user, number = account()
+    number = account()[1]
     if number is not None:
         run("chown", "-R", f"{number}:{number}", forge.home)
 
@@ -133,8 +133,8 @@ def make_admin(forge: Forge) -> None:
     password = secrets.token_urlsafe(24)
     write_secret(forge.admin_password, password)
     administrate(
-        forge, "admin", "user", "create", "--admin", "--username", ADMIN, "--email", f"{ADMIN}@example.invalid",
-        "--password", password, "--must-change-password=false",
+        forge, "admin", "user", "create", "--admin", "--username", ADMIN,
+        "--email", f"{ADMIN}@example.invalid", "--password", password, "--must-change-password=false",
     )  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""The provider for Linux machines without Docker: a whole Kubernetes node in a network namespace of its own."""
+"""The provider for Linux without Docker: a whole Kubernetes node in a network namespace of its own."""

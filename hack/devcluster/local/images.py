@@ -46,7 +46,7 @@ def _architecture() -> str:
 
 
 def load(layout: Layout, archives: list[Path]) -> None:
-    """Import archives (docker or OCI layout) into the node, those that are unchanged since their last import excepted."""
+    """Import archives (docker or OCI layout) into the node, unless unchanged since their last import."""
     for path in archives:
         stamp = _stamp(layout, path)
         if stamp.exists():

@@ -40,8 +40,9 @@ def forge(address: str, port: int) -> list[Object]:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "forge"}},
         {"apiVersion": "v1", "kind": "Service", "metadata": meta,
          "spec": {"clusterIP": "None", "ports": [{"name": "https", "port": port}]}},
-        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": slice_meta, "addressType": "IPv4",
-         "endpoints": [{"addresses": [address]}], "ports": [{"name": "https", "port": port}]},
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": slice_meta,
+         "addressType": "IPv4", "endpoints": [{"addresses": [address]}],
+         "ports": [{"name": "https", "port": port}]},
     ]  # fmt: skip
 
 
@@ -66,7 +67,8 @@ def _dns() -> list[Object]:
         _dns_role(),
         {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
          "metadata": {"name": "system:coredns"},
-         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:coredns"},
+         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+                     "name": "system:coredns"},
          "subjects": [{"kind": "ServiceAccount", **meta}]},
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta | {"labels": _DNS_LABELS},
          "spec": {"replicas": 1, "selector": {"matchLabels": _DNS_LABELS},

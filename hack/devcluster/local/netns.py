@@ -1,4 +1,4 @@
-"""The node's network namespace, joined to the host by one veth pair. The host's own rules are never touched."""
+"""The node's network namespace and its link to the host, whose own rules are never touched."""
 
 from devcluster.commands import run
 from devcluster.settings import NAME, NETWORK, Network

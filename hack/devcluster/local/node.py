@@ -1,4 +1,4 @@
-"""Configuration and command lines of the node: containerd, kubelet, kube-proxy, the controllers and the scheduler."""
+"""Configuration and command lines of the node's programs: containerd, kubelet and the controllers."""
 
 import json
 from dataclasses import dataclass
@@ -63,8 +63,9 @@ version = 2
 root = "{root}/root"
 state = "{run}/containerd"
 disabled_plugins = [
-  "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
-  "io.containerd.snapshotter.v1.zfs", "io.containerd.internal.v1.opt",
+  "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
+  "io.containerd.internal.v1.opt",
 ]
 [grpc]
 address = "{run}/containerd.sock"
@@ -181,7 +182,11 @@ def controllers(node: Node) -> list[Service]:
             f"--cluster-signing-key-file={authority.key}",
             *delegated,
         )),
-        Service("kube-scheduler", (str(tools.path("kube-scheduler")), f"--kubeconfig={scheduler}", *delegated)),
+        Service("kube-scheduler", (
+            str(tools.path("kube-scheduler")),
+            f"--kubeconfig={scheduler}",
+            *delegated,
+        )),
         _proxy(node),
     ]  # fmt: skip
 

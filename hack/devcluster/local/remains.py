@@ -1,5 +1,6 @@
 """Removing every trace of an earlier node, however it ended."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ from devcluster.settings import NAME, Layout
 _SHIM_SOCKETS = Path("/run/containerd/s")
 _CNI_RESULTS = Path("/var/lib/cni/results")
 _LOG_LINKS = Path("/var/log/containers")
+_DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")
 
 
 def remove(layout: Layout) -> None:
@@ -53,13 +55,18 @@ def _unmount(layout: Layout) -> None:
 def _remove_strays() -> None:
     """Files that programs keep outside of the folders they are told to use."""
     for path in _glob(_CNI_RESULTS, f"{NAME}-*"):
-        path.unlink(missing_ok=True)
+        container = path.name.removeprefix(f"{NAME}-").split("-")[0]
+        for result in _glob(_CNI_RESULTS, f"*-{container}-*"):  # the loopback's has another prefix
+            result.unlink(missing_ok=True)
     for path in _glob(_LOG_LINKS, "*"):
         if path.is_symlink() and not path.exists():
             path.unlink()
-    for path in _glob(_SHIM_SOCKETS, "*"):
+    for path in [*_glob(_SHIM_SOCKETS, "*"), *_glob(_DEVICE_PLUGINS, "kubelet.sock")]:
         if not _answers(path):
             path.unlink(missing_ok=True)
+    for folder in (_DEVICE_PLUGINS, _DEVICE_PLUGINS.parent):
+        with contextlib.suppress(OSError):  # in use by somebody else, or not there
+            folder.rmdir()
 
 
 def _glob(folder: Path, pattern: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A provisioner of a hundred lines: a folder per claim, removed with it. Claims of the class `local` bind at once.
+"""A small provisioner: a folder per claim of the class `local`, made at once and removed with it.
 
 Run as `python -m devcluster.local.volumes KUBECONFIG FOLDER`.
 """

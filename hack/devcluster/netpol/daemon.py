@@ -1,10 +1,10 @@
 """Follows pods, namespaces and policies, and loads the compiled rules. Runs inside the node's namespace.
 
-Run as `python -m devcluster.netpol.daemon KUBECONFIG LOADED`, where LOADED is a file that is touched after each load.
+Run as `python -m devcluster.netpol.daemon KUBECONFIG LOADED`; the file LOADED is touched after each load.
 
-Until the first lists are in, no pod traffic passes. A pod whose address is not known yet is cut off for that moment
-(some hundred milliseconds; its first packet is sent again a second later). `DOORWARD_NETPOL_UNKNOWN=open` lets such
-packets pass instead, as most real networks do: with it, tests show that the start gate in the pod holds on its own.
+Until the first lists are in, no pod traffic passes. A pod whose address is not known yet is cut off for that
+moment (its first packet is sent again a second later). `DOORWARD_NETPOL_UNKNOWN=open` lets such packets pass
+instead, as most real networks do: with it, tests show that the start gate in the pod holds on its own.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ from devcluster.netpol.model import State
 from devcluster.netpol.plan import Allowance, Block, Plan, Ports
 
 
-def permits(plan: Plan, state: State, source: str, target: str, protocol: str, port: int) -> bool:
+def permits(plan: Plan, state: State, source: str, target: str, *, protocol: str, port: int) -> bool:
     """Whether a connection from one address to a port of another is allowed: both ends must agree."""
     if source in state.node_ips or source == target:
         return True

@@ -45,7 +45,7 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Plan:
-    """By pod address, for the pods that some policy isolates in that direction, what is allowed all the same."""
+    """By address of each pod that some policy isolates in that direction: what is allowed all the same."""
 
     ingress: Mapping[str, frozenset[Allowance]]
     egress: Mapping[str, frozenset[Allowance]]
@@ -83,7 +83,7 @@ def _selected(policy: Object, pods: Iterable[Pod]) -> Iterator[Pod]:
 def _allowances(
     state: State, policy: Object, side: str, rules: list[Object] | None, subject: Pod | None
 ) -> Iterator[Allowance]:
-    """Allowances of one section. `subject` is the pod whose named ports count: ingress' own, or each egress peer."""
+    """Allowances of one section. Named ports are those of `subject`, or without one those of each peer."""
     for rule in rules or []:
         peers, blocks = _peers(state, policy, rule.get(side) or [])
         numbers, names = _split_ports(rule.get("ports") or [])

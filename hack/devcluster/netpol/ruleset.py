@@ -8,9 +8,9 @@ from devcluster.netpol.plan import Allowance, Block, Plan, Ports
 
 TABLE = "doorward-netpol"
 
-# Addresses of the tracked connection, not of the packet: who began it, and who it ends at after any service address
-# was translated. They are the same for packets of both directions, so answers need no rule of their own, and a
-# connection that was allowed once is judged again at its every packet.
+# Addresses of the tracked connection, not of the packet: who began it, and who it ends at after any service
+# address was translated. They are the same for packets of both directions, so answers need no rule of their
+# own, and a connection that was allowed once is judged again at its every packet.
 _FROM = "ct original ip saddr"
 _TO = "ct reply ip saddr"
 _PORT = "ct reply proto-src"
@@ -19,7 +19,7 @@ Groups = Mapping[str, frozenset[Allowance]]
 
 
 def render(plan: Plan, state: State) -> str:
-    """The text for `nft -f -`; loading it replaces the whole table in one step. Equal states give equal texts."""
+    """The text for `nft -f -`, which replaces the whole table in one step. Equal states, equal texts."""
     ingress, egress = _chains("in", _FROM, plan.ingress), _chains("out", _TO, plan.egress)
     chains = "\n".join(sorted({*ingress.values(), *egress.values()}))
     return f"""table inet {TABLE}

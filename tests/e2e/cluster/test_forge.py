@@ -70,7 +70,7 @@ def test_the_author_writes_to_branches_and_never_to_main(account: As) -> None:
 
 
 def test_nobody_does_the_duty_of_another(account: As) -> None:
-    """The author cannot merge, the reviewer cannot write, the reader cannot comment; together they get it merged."""
+    """The author cannot merge, the reviewer cannot write, the reader cannot comment; together they can."""
     author, reviewer, merger = account("author-bot"), account("reviewer-bot"), account("merge-bot")
     branch = _branch(author)
     author("POST", "/repos/acme/web/contents", _change(branch))

@@ -1,4 +1,4 @@
-"""The compiled rules in a real kernel, with real packets, against what the plan says about every connection."""
+"""The compiled rules in a real kernel, with real packets, against what the plan says of each connection."""
 
 import os
 import subprocess
@@ -115,7 +115,9 @@ def test_the_kernel_decides_as_the_plan_says(lab: Lab, case: Case) -> None:
     plan, places = make_plan(case.state), case.addresses
     connections = list(every(places))
     planned = {
-        one: permits(plan, case.state, places[one.source], places[one.target], one.protocol, one.port)
+        one: permits(
+            plan, case.state, places[one.source], places[one.target], protocol=one.protocol, port=one.port
+        )
         for one in connections
     }
 
