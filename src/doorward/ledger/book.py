@@ -1,0 +1,136 @@
+"""The ledger as its callers see it: each coroutine returns when what it says is durable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from doorward.core import clock as clocks
+from doorward.core.clock import Clock
+from doorward.core.decision import Denial, Permit
+from doorward.ledger import counters, decisions, redemptions, store, tasks
+from doorward.ledger.chain import Head, Link
+from doorward.ledger.queries import Reader
+from doorward.ledger.transaction import Transaction
+from doorward.ledger.values import (
+    Ask,
+    Claim,
+    Denied,
+    Door,
+    Epoch,
+    Granted,
+    NotNewer,
+    Opened,
+    Pin,
+    Recorded,
+    Redeemed,
+    Refused,
+    Report,
+    Terms,
+)
+from doorward.ledger.writer import Observer, Operation, Writer
+from doorward.telemetry.events import Event
+
+T = TypeVar("T")
+
+
+class Ledger:
+    """Everything asked, decided, spent and done.
+
+    Every coroutine may raise `Refusal(unavailable)`: then nothing was promised, though it may have
+    been written, and asking again is harmless.
+    """
+
+    def __init__(self, url: str, clock: Clock = clocks.system, observer: Observer | None = None) -> None:
+        """Bring the schema up to date and start the writer. Blocks; raises what the driver raises."""
+        engine = store.engine(url)
+        store.upgrade(engine)
+        self.reader = Reader(engine)
+        self._writer = Writer(engine, clock, observer)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last batch was committed."""
+        return self._writer.healthy
+
+    def close(self) -> None:
+        """Commit what waits and close. Blocks; idempotent."""
+        self._writer.close()
+
+    async def head(self) -> Head:
+        """The last event. Also proves that the ledger can be written."""
+        return await self._run(lambda txn: txn.head)
+
+    async def epoch(self) -> Epoch | None:
+        """The epoch in force."""
+        return await self._run(tasks.newest_epoch)
+
+    async def begin_epoch(self, epoch: Epoch, **facts: Any) -> Epoch:
+        """Start an epoch; with `trusts_after` set, every live task freezes."""
+        return await self._run(lambda txn: tasks.begin_epoch(txn, epoch, facts))
+
+    async def open_session(self, pin: Pin, door: Door, *, last_try: bool) -> Opened | NotNewer:
+        """Open a door's session. Raises `Refusal`: `task_frozen`, `task_ended`."""
+        return await self._answer(lambda txn: tasks.open_session(txn, pin, door, last_try=last_try))
+
+    async def close_session(self, session: str, reason: str) -> bool:
+        """Close a session; false when it was closed."""
+        return await self._run(lambda txn: tasks.close_session(txn, session, reason))
+
+    async def permit(self, ask: Ask, found: Permit, terms: Terms) -> Granted | Denied:
+        """Write a yes down and take what it reserves; a limit, state or revocation makes it a no."""
+        return await self._run(lambda txn: decisions.permit(txn, ask, found, terms))
+
+    async def deny(self, ask: Ask, denial: Denial, terms: Terms) -> Denied:
+        """Write a no down."""
+        return await self._run(lambda txn: decisions.deny(txn, ask, denial, terms))
+
+    async def redeem(self, claim: Claim, epoch: str) -> Redeemed:
+        """Spend a capability. Raises `Refusal`: `replayed`, `revoked`, `task_ended` and the like."""
+        return await self._answer(lambda txn: redemptions.redeem(txn, claim, epoch))
+
+    async def report(self, told: Report) -> Recorded:
+        """Write an outcome down. Raises `Refusal`: `capability_invalid`, `replayed`."""
+        return await self._answer(lambda txn: redemptions.report(txn, told))
+
+    async def sweep(self) -> list[str]:
+        """Settle redemptions whose outcome never came; the connector of each."""
+        return await self._run(redemptions.sweep)
+
+    async def freeze(self, task_uid: str, reason: str) -> bool:
+        """Freeze a live task; false when there was none."""
+        return await self._run(lambda txn: tasks.freeze(txn, task_uid, reason))
+
+    async def end(self, task_uid: str, reason: str) -> bool:
+        """End a task and close its sessions; false when it had ended or is unknown."""
+        return await self._run(lambda txn: tasks.end(txn, task_uid, reason))
+
+    async def latch(self, uid: str, subjects: Sequence[str], **facts: Any) -> bool:
+        """Take a revocation in, for good; false when it was."""
+        return await self._run(lambda txn: tasks.latch(txn, uid, tuple(subjects), facts))
+
+    async def record(self, event: Event, task_uid: str | None = None, **facts: Any) -> Link:
+        """Append an event that changes nothing else."""
+        return await self._run(lambda txn: txn.append(event, task_uid, **facts))
+
+    async def used(self, keys: Iterable[tuple[str, int | None]]) -> list[int]:
+        """What is taken of each counter, given as (key, window in seconds or None)."""
+        wanted = list(keys)
+        return await self._run(
+            lambda txn: [counters.used(txn, key, window_seconds) for key, window_seconds in wanted]
+        )
+
+    def _run(self, operation: Operation[T]) -> asyncio.Future[T]:
+        return self._writer.submit(operation)
+
+    async def _answer(self, operation: Operation[T | Refused]) -> T:
+        """Run, and raise a no that was written down only now that it is durable."""
+
+        def attempt(txn: Transaction) -> T | Refused:
+            return operation(txn)
+
+        found = await self._writer.submit(attempt)
+        if isinstance(found, Refused):
+            raise found.refusal
+        return found

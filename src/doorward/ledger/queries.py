@@ -1,0 +1,78 @@
+"""Reading the ledger beside the writer, on connections of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Final
+
+from sqlalchemy import Engine, bindparam, select
+
+from doorward.ledger.chain import Link, first_break
+from doorward.ledger.schema import EVENTS, SESSIONS, TASKS
+from doorward.ledger.values import Session, TaskRow
+
+PAGE: Final = 1000
+
+_COLUMNS: Final = [EVENTS.c[item.name] for item in fields(Link)]
+_PAGE: Final = (
+    select(*_COLUMNS).where(EVENTS.c.seq > bindparam("after")).order_by(EVENTS.c.seq).limit(bindparam("most"))
+)
+_OF_TASK: Final = _PAGE.where(EVENTS.c.task_uid == bindparam("task"))
+_TASKS: Final = select(*(TASKS.c[item.name] for item in fields(TaskRow)))
+_SESSIONS: Final = (
+    select(
+        SESSIONS.c.id,
+        SESSIONS.c.task_uid,
+        TASKS.c.namespace,
+        TASKS.c.name.label("task"),
+        TASKS.c.role,
+        TASKS.c.pod_uid,
+        SESSIONS.c.thumbprint,
+        SESSIONS.c.opened_at,
+    )
+    .join(TASKS, TASKS.c.uid == SESSIONS.c.task_uid)
+    .where(SESSIONS.c.closed_at.is_(None))
+)
+
+
+class Reader:
+    """Queries. Each may block for as long as the disk takes: call them off the event loop."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def events(self, task_uid: str | None = None, after: int = 0, most: int = PAGE) -> list[Link]:
+        """Events in order, of one task or all, numbered higher than `after`."""
+        statement = _PAGE if task_uid is None else _OF_TASK
+        parameters: dict[str, object] = {"after": after, "most": most}
+        if task_uid is not None:
+            parameters["task"] = task_uid
+        with self._engine.connect() as connection:
+            return [Link(**row) for row in connection.execute(statement, parameters).mappings()]
+
+    def walk(self) -> Iterator[Link]:
+        """Every event, a page at a time."""
+        after = 0
+        while page := self.events(after=after):
+            yield from page
+            after = page[-1].seq
+
+    def first_break(self) -> int | None:
+        """Number of the first event that does not follow from the one before; None when all do."""
+        return first_break(self.walk())
+
+    def event(self, seq: int) -> Link | None:
+        """The event of this number."""
+        page = self.events(after=seq - 1, most=1)
+        return page[0] if page and page[0].seq == seq else None
+
+    def tasks(self) -> list[TaskRow]:
+        """Every task that ever had a session."""
+        with self._engine.connect() as connection:
+            return [TaskRow(**row) for row in connection.execute(_TASKS).mappings()]
+
+    def open_sessions(self) -> list[Session]:
+        """Sessions that nobody closed."""
+        with self._engine.connect() as connection:
+            return [Session(**row) for row in connection.execute(_SESSIONS).mappings()]

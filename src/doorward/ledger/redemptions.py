@@ -1,0 +1,235 @@
+"""Spending a capability: intent and consumption in one transaction, and exactly one winner."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import and_, bindparam, select, update
+
+from doorward.core import digest, ids
+from doorward.errors import Code, Refusal
+from doorward.ledger import counters, revocations
+from doorward.ledger.schema import CAPABILITIES, RESERVATIONS, SESSIONS, TASKS
+from doorward.ledger.tasks import state_refusal
+from doorward.ledger.transaction import Row, Transaction
+from doorward.ledger.values import (
+    EXECUTE_SECONDS,
+    OUTCOME_SECONDS,
+    Claim,
+    Recorded,
+    Redeemed,
+    Refused,
+    Report,
+)
+from doorward.telemetry.events import Event
+
+_SPENDABLE: Final = (
+    select(
+        CAPABILITIES,
+        SESSIONS.c.closed_at,
+        SESSIONS.c.task_uid,
+        TASKS.c.namespace,
+        TASKS.c.name,
+        TASKS.c.role,
+        TASKS.c.state,
+        TASKS.c.reason,
+    )
+    .select_from(
+        CAPABILITIES.join(SESSIONS, and_(SESSIONS.c.id == CAPABILITIES.c.session)).join(
+            TASKS, and_(TASKS.c.uid == SESSIONS.c.task_uid)
+        )
+    )
+    .where(CAPABILITIES.c.jti == bindparam("jti"))
+)
+_SPEND: Final = (
+    update(CAPABILITIES)
+    .where(CAPABILITIES.c.jti == bindparam("spent"), CAPABILITIES.c.redemption.is_(None))
+    .values(
+        redemption=bindparam("new_redemption"),
+        redeemer=bindparam("by"),
+        instance=bindparam("from_instance"),
+        nonce=bindparam("with_nonce"),
+        redeemed_at=bindparam("at"),
+        execute_by=bindparam("until"),
+    )
+)
+_REDEMPTION: Final = (
+    select(CAPABILITIES, SESSIONS.c.task_uid)
+    .select_from(CAPABILITIES.join(SESSIONS, and_(SESSIONS.c.id == CAPABILITIES.c.session)))
+    .where(CAPABILITIES.c.redemption == bindparam("redemption"))
+)
+_SETTLE: Final = (
+    update(CAPABILITIES)
+    .where(CAPABILITIES.c.redemption == bindparam("settled"))
+    .values(
+        outcome=bindparam("result"), outcome_event=bindparam("told"), outcome_report=bindparam("reported")
+    )
+)
+_OVERDUE: Final = (
+    select(CAPABILITIES, SESSIONS.c.task_uid)
+    .select_from(CAPABILITIES.join(SESSIONS, and_(SESSIONS.c.id == CAPABILITIES.c.session)))
+    .where(
+        CAPABILITIES.c.redemption.is_not(None),
+        CAPABILITIES.c.outcome.is_(None),
+        CAPABILITIES.c.execute_by < bindparam("before"),
+    )
+    .limit(bindparam("most"))
+)
+_KEPT: Final = select(RESERVATIONS).where(RESERVATIONS.c.decision == bindparam("of_decision"))
+
+LOST: Final = "lost"
+"""The report of an outcome that nobody sent; a late one may still replace it."""
+
+
+def redeem(txn: Transaction, claim: Claim, epoch: str) -> Redeemed | Refused:
+    """Consume the capability for exactly this claim.
+
+    The same connector asking again with the same instance and nonce gets the same answer; everybody
+    else is `replayed`. Whether the task lives and nothing is revoked is read here, not remembered.
+    """
+    row = txn.one(_SPENDABLE, jti=claim.jti)
+    refusal = _unspendable(txn, row, claim, epoch)
+    if refusal is None and row is not None:
+        if row["redemption"] is not None:
+            return _again(txn, row, claim)
+        return _spend(txn, row, claim)
+    return _refused(txn, row, claim, refusal or _unknown())
+
+
+def _unspendable(txn: Transaction, row: Row | None, claim: Claim, epoch: str) -> Refusal | None:
+    if claim.epoch != epoch:
+        return Refusal(Code.CAPABILITY_INVALID, "the capability is from another epoch of the ledger")
+    if row is None or (row["audience"], row["digest"], row["epoch"]) != (claim.audience, claim.digest, epoch):
+        return _unknown()
+    if refusal := state_refusal(row):
+        return refusal
+    revoked = revocations.revoked(txn, row["namespace"], row["name"], row["role"], row["jti"])
+    return Refusal(Code.REVOKED, "this was revoked") if revoked else _too_late(txn, row)
+
+
+def _too_late(txn: Transaction, row: Row) -> Refusal | None:
+    if row["closed_at"] is not None:
+        return Refusal(Code.SESSION_INVALID, "the session of this capability is closed")
+    if row["redemption"] is None and txn.now >= row["expires_at"]:
+        return Refusal(Code.CAPABILITY_EXPIRED, "the capability has expired", ask="ask for the action again")
+    return None
+
+
+def _unknown() -> Refusal:
+    return Refusal(Code.CAPABILITY_INVALID, "the ledger holds no such capability")
+
+
+def _again(txn: Transaction, row: Row, claim: Claim) -> Redeemed | Refused:
+    spent_by = (row["redeemer"], row["instance"], row["nonce"])
+    if spent_by != (claim.redeemer, claim.instance, claim.nonce):
+        return _refused(txn, row, claim, Refusal(Code.REPLAYED, "the capability was spent before"))
+    return Redeemed(row["redemption"], row["execute_by"], None, row["connector"])
+
+
+def _spend(txn: Transaction, row: Row, claim: Claim) -> Redeemed | Refused:
+    redemption, until = ids.uuid7(), txn.now + EXECUTE_SECONDS
+    won = txn.run(
+        _SPEND,
+        spent=claim.jti,
+        new_redemption=redemption,
+        by=claim.redeemer,
+        from_instance=claim.instance,
+        with_nonce=claim.nonce,
+        at=txn.now,
+        until=until,
+    )
+    if won != 1:
+        return _refused(txn, row, claim, Refusal(Code.REPLAYED, "the capability was spent before"))
+    event = txn.append(
+        Event.CAPABILITY_REDEEMED,
+        row["task_uid"],
+        capability=claim.jti,
+        decision=row["decision"],
+        redemption=redemption,
+        redeemer=claim.redeemer,
+        instance=claim.instance,
+        connector=row["connector"],
+        action=row["action"],
+        digest=row["digest"],
+        executeBy=int(until * 1000),
+    )
+    return Redeemed(redemption, until, event.hash, row["connector"])
+
+
+def _refused(txn: Transaction, row: Row | None, claim: Claim, refusal: Refusal) -> Refused:
+    txn.append(
+        Event.REDEMPTION_REFUSED,
+        row["task_uid"] if row else None,
+        capability=claim.jti,
+        redeemer=claim.redeemer,
+        instance=claim.instance,
+        code=refusal.code.value,
+        detail=refusal.detail,
+    )
+    return Refused(refusal)
+
+
+def report(txn: Transaction, told: Report) -> Recorded | Refused:
+    """Write an outcome down; only the redeemer may. The first report stands, except over `lost`."""
+    row = txn.one(_REDEMPTION, redemption=told.redemption)
+    if row is None or row["redeemer"] != told.redeemer:
+        return Refused(Refusal(Code.CAPABILITY_INVALID, "there is no such redemption of yours"))
+    said = _digest(told)
+    if row["outcome_report"] == said:
+        return Recorded(row["outcome_event"], row["connector"], new=False)
+    if row["outcome_report"] not in {None, LOST}:
+        return Refused(Refusal(Code.REPLAYED, "another outcome was reported before"))
+    event = txn.append(
+        Event.OUTCOME_REPORTED,
+        row["task_uid"],
+        capability=row["jti"],
+        decision=row["decision"],
+        redemption=told.redemption,
+        connector=row["connector"],
+        action=row["action"],
+        outcome=told.outcome,
+        status=told.status,
+        references=[dict(item) for item in told.references] or None,
+        bytes=told.bytes,
+        sent=told.sent,
+        late=row["outcome_report"] == LOST or None,
+    )
+    txn.run(_SETTLE, settled=told.redemption, result=told.outcome, told=event.hash, reported=said)
+    if told.outcome == "failed" and not told.sent and row["outcome_report"] is None:
+        _give_back(txn, row["decision"])
+    return Recorded(event.hash, row["connector"], new=True)
+
+
+def _digest(told: Report) -> str:
+    return digest.of_json(
+        [
+            told.outcome,
+            told.status,
+            [dict(item) for item in told.references],
+            told.bytes,
+            told.sent,
+        ]
+    )
+
+
+def _give_back(txn: Transaction, decision: str) -> None:
+    for kept in txn.all(_KEPT, of_decision=decision):
+        counters.give_back(txn, kept["key"], kept["window"], kept["bucket"], kept["amount"])
+
+
+def sweep(txn: Transaction, most: int = 200) -> list[str]:
+    """Redemptions whose outcome nobody sent become `unknown`; their connectors are returned."""
+    overdue = txn.all(_OVERDUE, before=txn.now - OUTCOME_SECONDS, most=most)
+    for row in overdue:
+        event = txn.append(
+            Event.OUTCOME_LOST,
+            row["task_uid"],
+            capability=row["jti"],
+            decision=row["decision"],
+            redemption=row["redemption"],
+            connector=row["connector"],
+            action=row["action"],
+        )
+        txn.run(_SETTLE, settled=row["redemption"], result="unknown", told=event.hash, reported=LOST)
+    counters.expire(txn)
+    return [row["connector"] for row in overdue]

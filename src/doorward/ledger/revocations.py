@@ -1,0 +1,58 @@
+"""What is revoked, re-read inside every transaction that gives something."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import bindparam, or_, select
+
+from doorward.ledger.schema import REVOCATIONS
+from doorward.ledger.transaction import Transaction
+
+EVERYTHING: Final = "everything"
+
+_REVOKED: Final = (
+    select(REVOCATIONS.c.uid)
+    .where(
+        or_(
+            *(
+                REVOCATIONS.c.subject == bindparam(name)
+                for name in ("everything", "of_namespace", "of_role", "of_task", "of_capability")
+            )
+        )
+    )
+    .limit(1)
+)
+
+
+def namespace(name: str) -> str:
+    """The subject of all tasks of a namespace."""
+    return f"namespace:{name}"
+
+
+def role(of_namespace: str, name: str) -> str:
+    """The subject of all tasks in a role."""
+    return f"role:{of_namespace}/{name}"
+
+
+def task(of_namespace: str, name: str) -> str:
+    """The subject of the tasks of one name."""
+    return f"task:{of_namespace}/{name}"
+
+
+def capability(of_namespace: str, jti: str) -> str:
+    """The subject of one capability."""
+    return f"capability:{of_namespace}/{jti}"
+
+
+def revoked(txn: Transaction, of_namespace: str, task_name: str, role_name: str, jti: str = "") -> str | None:
+    """UID of a Revocation that covers this, if there is one."""
+    row = txn.one(
+        _REVOKED,
+        everything=EVERYTHING,
+        of_namespace=namespace(of_namespace),
+        of_role=role(of_namespace, role_name),
+        of_task=task(of_namespace, task_name),
+        of_capability=capability(of_namespace, jti),
+    )
+    return row["uid"] if row else None

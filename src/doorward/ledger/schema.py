@@ -1,0 +1,160 @@
+"""The tables. Times are seconds since the epoch; JSON is text in its canonical form."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+METADATA: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+EPOCHS: Final = Table(
+    "epochs",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False, unique=True),
+    Column("statement", Text, nullable=False, comment="the epoch, signed by the broker"),
+    Column("started_at", Double, nullable=False),
+    Column(
+        "trusts_after", Double, nullable=False, comment="pods made before this have a past we do not know"
+    ),
+)
+
+TASKS: Final = Table(
+    "tasks",
+    METADATA,
+    Column("uid", Text, primary_key=True),
+    Column("namespace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("role_snapshot", Text, nullable=False, comment="the role as it was at the first session"),
+    Column("pod_uid", Text, nullable=False, comment="the only pod this task ever has"),
+    Column("pod_name", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("pinned_at", Double, nullable=False),
+    Column("ended_at", Double),
+    CheckConstraint("state IN ('live', 'frozen', 'ended')", name="state"),
+)
+
+SESSIONS: Final = Table(
+    "sessions",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("task_uid", Text, ForeignKey("tasks.uid"), nullable=False, index=True),
+    Column("thumbprint", Text, nullable=False),
+    Column("container_id", Text, nullable=False),
+    Column("restarts", Integer, nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("closed_at", Double),
+    Column("closed_reason", Text),
+)
+
+COUNTERS: Final = Table(
+    "counters",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("window", Integer, primary_key=True, autoincrement=False, comment="seconds, 0 counts for ever"),
+    Column("bucket", BigInteger, primary_key=True, autoincrement=False, comment="start of this part"),
+    Column("used", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, index=True),
+)
+
+DECISIONS: Final = Table(
+    "decisions",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("session", Text, ForeignKey("sessions.id"), nullable=False),
+    Column("request", Text, nullable=False, comment="the door's id; makes asking again harmless"),
+    Column("digest", Text, nullable=False),
+    Column("capability", Text, comment="jti of a yes"),
+    Column("denial", Text, comment="JSON of a no"),
+    Column("event", Text, nullable=False),
+    Column("decided_at", Double, nullable=False),
+    UniqueConstraint("session", "request"),
+)
+
+RESERVATIONS: Final = Table(
+    "reservations",
+    METADATA,
+    Column("decision", Text, ForeignKey("decisions.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("window", Integer, primary_key=True, autoincrement=False),
+    Column("bucket", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+)
+
+CAPABILITIES: Final = Table(
+    "capabilities",
+    METADATA,
+    Column("jti", Text, primary_key=True),
+    Column("decision", Text, ForeignKey("decisions.id"), nullable=False),
+    Column("session", Text, ForeignKey("sessions.id"), nullable=False),
+    Column("connector", Text, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("effect", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("epoch", Text, nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("redemption", Text, unique=True),
+    Column("redeemer", Text),
+    Column("instance", Text),
+    Column("nonce", Text),
+    Column("redeemed_at", Double),
+    Column("execute_by", Double),
+    Column("outcome", Text),
+    Column("outcome_event", Text),
+    Column("outcome_report", Text, comment="digest of what was reported; makes reporting again harmless"),
+    CheckConstraint("outcome IN ('succeeded', 'failed', 'unknown')", name="outcome"),
+    Index(
+        "ix_capabilities_open",
+        "execute_by",
+        sqlite_where=text("redemption IS NOT NULL AND outcome IS NULL"),
+        postgresql_where=text("redemption IS NOT NULL AND outcome IS NULL"),
+    ),
+)
+
+REVOCATIONS: Final = Table(
+    "revocations",
+    METADATA,
+    Column("subject", Text, primary_key=True, comment="e.g. task:agents/fix-1, see `subjects_of`"),
+    Column("uid", Text, primary_key=True, comment="of the Revocation"),
+    Column("latched_at", Double, nullable=False),
+)
+
+EVENTS: Final = Table(
+    "events",
+    METADATA,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False, comment="milliseconds since the epoch"),
+    Column("event", Text, nullable=False),
+    Column("task_uid", Text),
+    Column("body", Text, nullable=False, comment="canonical JSON, the previous event's hash included"),
+    Column("hash", Text, nullable=False, unique=True),
+    Index("ix_events_task_uid_seq", "task_uid", "seq"),
+)

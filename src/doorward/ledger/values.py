@@ -1,0 +1,229 @@
+"""What goes into the ledger and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from doorward.core.action import Resource
+from doorward.core.decision import Denial, Reservation
+from doorward.core.strictjson import Json
+from doorward.errors import Refusal
+
+TaskState = Literal["live", "frozen", "ended"]
+Outcome = Literal["succeeded", "failed", "unknown"]
+
+EXECUTE_SECONDS: Final = 5.0
+"""How long after its redemption a connector may still send."""
+OUTCOME_SECONDS: Final = 60.0
+"""How long after that an outcome may be missing before it counts as unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A no that is written down: what the operation did stays, and the caller is told `refusal`."""
+
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A task as it is at its first session; what is pinned never changes."""
+
+    uid: str
+    namespace: str
+    name: str
+    role: str
+    role_snapshot: str
+    """The AgentRole object as JSON."""
+    pod_uid: str
+    pod_name: str
+    pod_created_at: float
+    """Seconds since the epoch; a pod older than the ledger has a past that is not in it."""
+    requested_by: str
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the live pod's status says about the door's container."""
+
+    container_id: str
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Who opens a session."""
+
+    thumbprint: str
+    """Of the key that signs its requests."""
+    evidence: Evidence
+    peer: str
+    """Address that it came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open session."""
+
+    id: str
+    task_uid: str
+    namespace: str
+    task: str
+    role: str
+    pod_uid: str
+    thumbprint: str
+    opened_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The answer to a door that opens its session."""
+
+    session: Session
+    new: bool
+    replaced: str | None = None
+    """The session that this one closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotNewer:
+    """Another key, and the pod's status shows no newer door: perhaps it lags behind."""
+
+    evidence: Evidence
+    """The evidence of the last session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request for a decision, as it is written down."""
+
+    session: str
+    request: str
+    """The door's id; asking again with it gives the same answer."""
+    connector: str
+    action: str
+    effect: str | None
+    """None when the action is unknown."""
+    digest: str
+    """Of the action, or of the raw request where there is no action yet."""
+    resource: Resource
+    attachments: tuple[Mapping[str, Json], ...] = ()
+
+
+OverLimit = Callable[[Reservation, int], Denial]
+"""The policy's words for a reservation that did not fit, given what was used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under what decisions are written down."""
+
+    epoch: str
+    lifetime: int
+    """Seconds a capability lives."""
+    max_denials: int
+    """Of one task; one more freezes it."""
+    over_limit: OverLimit
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A durable yes."""
+
+    decision: str
+    capability: str
+    """The `jti` of the token that may be minted."""
+    event: str
+    """Hash of the decision event."""
+    issued_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A durable no."""
+
+    decision: str
+    denial: Denial
+    event: str
+    froze: bool = False
+    """Whether it was one denial too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A connector's wish to spend a capability, all of it verified before it comes here."""
+
+    jti: str
+    audience: str
+    digest: str
+    epoch: str
+    redeemer: str
+    """Service account of the connector."""
+    instance: str
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """The capability is spent, by this redeemer."""
+
+    redemption: str
+    execute_by: float
+    event: str | None
+    """None where it was the same connector's retry."""
+    connector: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of an execution."""
+
+    redemption: str
+    redeemer: str
+    outcome: Outcome
+    status: int | None
+    """HTTP status of the upstream."""
+    references: tuple[Mapping[str, Json], ...]
+    bytes: int
+    sent: bool
+    """Whether any byte may have reached the upstream; nothing is given back otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An outcome is durable."""
+
+    event: str
+    connector: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One life of the ledger. A ledger that was lost or set back starts a new one."""
+
+    number: int
+    id: str
+    statement: str
+    """JWS of the broker over the epoch."""
+    started_at: float
+    trusts_after: float
+    """Pods made before this are frozen when they come: what they did before is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task as the ledger knows it."""
+
+    uid: str
+    namespace: str
+    name: str
+    role: str
+    role_snapshot: str
+    pod_uid: str
+    pod_name: str
+    state: TaskState
+    reason: str | None
