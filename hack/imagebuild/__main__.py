@@ -5,11 +5,13 @@ import json
 import sys
 
 from devcluster.commands import CommandError, run
-from imagebuild import build, containerfile
+from imagebuild import build, charts, containerfile
 from imagebuild.build import Image
 from imagebuild.parts import PARTS, ROOT, part
 
 _DEFAULT = [p.name for p in PARTS]
+_CHART = ("operator", "admission", "broker", "door")
+"""Parts that charts/doorward has an image value for."""
 
 
 def main() -> int:
@@ -31,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         ("load", _load, "build, then put the images into the running development cluster"),
         ("list", _list, "print part, reference and archive of every image without building"),
         ("values", _values, "print the chart values that name these images"),
+        ("charts", _charts, "write what the charts copy anew: custom resource definitions, catalogue hashes"),
         ("copies", _copies, "write the derived COPY lines of the Containerfile anew"),
     ):
         sub = commands.add_parser(name, help=says)
@@ -63,8 +66,17 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _values(arguments: argparse.Namespace) -> None:
+    """Values for charts/doorward; for `values connector`, those for charts/doorward-connector."""
     images = {image.part: {"repository": image.repository, "tag": image.tag} for image in _chosen(arguments)}
-    print(json.dumps({"images": images}, indent=2))
+    if arguments.parts == ["connector"]:
+        print(json.dumps({"image": images["connector"]}, indent=2))
+        return
+    named = {name: {"image": images[name]} for name in _CHART if name in images}
+    print(json.dumps(named, indent=2))
+
+
+def _charts(_arguments: argparse.Namespace) -> None:
+    charts.write()
 
 
 def _copies(_arguments: argparse.Namespace) -> None:
