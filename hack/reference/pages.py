@@ -100,7 +100,9 @@ def _kind(path: Path) -> str:
         for where, field in _fields(part, schema["properties"].get(part, {}))
     ]
     names = spec["names"]
-    head = f"## {names['kind']}\n\n{_sentence(schema)} `kubectl explain {names['singular']}` shows the same.\n\n"
+    head = (
+        f"## {names['kind']}\n\n{_sentence(schema)} `kubectl explain {names['singular']}` shows the same.\n\n"
+    )
     return head + "| field | type | what it is |\n|---|---|---|\n" + "".join(rows)
 
 

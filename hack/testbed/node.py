@@ -1,4 +1,4 @@
-"""What somebody with root on the local node can see and do. Development equipment: tests play the thief with it."""
+"""What somebody with root on the local node can see and do: tests play the thief with it."""
 
 from __future__ import annotations
 

@@ -59,11 +59,7 @@ def remove(site: Site, name: str) -> None:
     """Delete the task and wait until its pod is gone."""
     site.kubectl("delete", "agenttask", name, "-n", AGENTS, "--ignore-not-found", "--wait=true")
 
-    def gone() -> bool:
-        pods = site.kubectl.get("pods", "-n", AGENTS)["items"]
-        return not any(p["metadata"]["annotations"].get("doorward.dev/task") == name for p in pods)
-
-    wait.until(gone, f"pod of task {name} is gone", 60)
+    gone(site, name)
 
 
 def refused(site: Site, *documents: dict[str, Any]) -> str:
@@ -73,3 +69,25 @@ def refused(site: Site, *documents: dict[str, Any]) -> str:
     except CommandError as error:
         return str(error)
     raise AssertionError("applied, and should not have been")
+
+
+def running(site: Site, name: str, seconds: float = 90) -> dict[str, Any]:
+    """Wait until the agent container runs and return the pod."""
+
+    def look() -> dict[str, Any] | None:
+        pod = pod_of(site, name, seconds)
+        states = pod["status"].get("containerStatuses", []) + pod["status"].get("initContainerStatuses", [])
+        up = {state["name"] for state in states if "running" in state["state"]}
+        return pod if {"agent", "door"} <= up else None
+
+    return wait.until(look, f"task {name} runs", seconds, every=0.3)
+
+
+def gone(site: Site, name: str, seconds: float = 60) -> None:
+    """Wait until the task and its pod are gone."""
+
+    def look() -> bool:
+        found = site.kubectl.get("pods", "-n", AGENTS)["items"]
+        return not any(p["metadata"]["annotations"].get("doorward.dev/task") == name for p in found)
+
+    wait.until(look, f"task {name} is gone", seconds)

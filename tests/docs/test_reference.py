@@ -50,7 +50,9 @@ def test_the_readme_commands_are_what_ci_runs() -> None:
     """.ci/run calls the README's test command and nothing else."""
     readme = (ROOT / "README.md").read_text()
     commands = [
-        line for line in (ROOT / ".ci/run").read_text().splitlines() if line and not line.startswith(("#", "set", "cd"))
+        line
+        for line in (ROOT / ".ci/run").read_text().splitlines()
+        if line and not line.startswith(("#", "set", "cd"))
     ]
 
     assert commands == ["exec ./hack/test"]

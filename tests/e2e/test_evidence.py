@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed import install, ledger, tasks
+from testbed import ledger, tasks
 from testbed.site import Site
 
 pytestmark = pytest.mark.e2e
@@ -34,7 +34,9 @@ def _writes(log: Path, start: int) -> list[dict[str, str]]:
     with log.open() as lines:
         lines.seek(start)
         requests = [json.loads(line) for line in lines if line.startswith("{")]
-    return [r for r in requests if r["method"] not in {"GET", "HEAD", "OPTIONS"} and r["user"] == "author-bot"]
+    return [
+        r for r in requests if r["method"] not in {"GET", "HEAD", "OPTIONS"} and r["user"] == "author-bot"
+    ]
 
 
 def test_each_write_is_permitted_redeemed_and_reported_once(site: Site, start: Callable[..., str]) -> None:

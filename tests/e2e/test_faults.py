@@ -104,7 +104,13 @@ def test_an_operator_killed_at_any_time(local: Site, start: Callable[..., str]) 
 
 def test_a_ledger_that_cannot_write_says_no(local: Site, start: Callable[..., str]) -> None:
     """With the disk read-only there is no yes; with the disk back there is one."""
-    name = start(WAIT_FOR_GO + ASK_ONCE % "read only" + "\nos.remove('/workspace/go')" + WAIT_FOR_GO + ASK_ONCE % "back")
+    name = start(
+        WAIT_FOR_GO
+        + ASK_ONCE % "read only"
+        + "\nos.remove('/workspace/go')"
+        + WAIT_FOR_GO
+        + ASK_ONCE % "back"
+    )
     tasks.running(local, name)
     with install.ledger_read_only(local):
         _go(local, name)

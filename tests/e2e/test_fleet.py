@@ -34,9 +34,7 @@ def test_twenty_at_once(site: Site, start: Callable[..., str]) -> None:
     names = [start(READ) for _ in range(FLEET)]
     ended = [tasks.finished(site, name, seconds=240) for name in names]
     uids = [task["metadata"]["uid"] for task in ended]
-    reads = [
-        [e for e in ledger.events(site, uid) if e["event"] == "outcome.reported"] for uid in uids
-    ]
+    reads = [[e for e in ledger.events(site, uid) if e["event"] == "outcome.reported"] for uid in uids]
     pods = [
         pod["metadata"]["annotations"]["doorward.dev/task-uid"]
         for pod in site.kubectl.get("pods", "-n", AGENTS)["items"]

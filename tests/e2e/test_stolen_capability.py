@@ -7,7 +7,7 @@ connector needs no separate one.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 from devcluster import wait
 from doorward.errors import Code
 from testbed import install, ledger, node, tasks
-from testbed.site import AGENTS, Site
+from testbed.site import Site
 
 pytestmark = pytest.mark.e2e
 
@@ -29,7 +29,6 @@ try:
     print(urllib.request.urlopen(request).status)
 except urllib.error.HTTPError as error:
     print(error.read().decode())
-exec(open("/dev/null").read())
 """
 
 
@@ -42,7 +41,7 @@ class Loot:
 
 
 @pytest.fixture
-def loot(local: Site, start: Callable[..., str]) -> Iterator[Loot]:
+def loot(local: Site, start: Callable[..., str]) -> Loot:
     """Stop the connector, let an agent ask, and take the capability that nobody could spend."""
     with install.connector_stopped(local):
         spend = (install.PROGRAMS / "spend.py").read_text()
@@ -53,7 +52,7 @@ def loot(local: Site, start: Callable[..., str]) -> Iterator[Loot]:
             lambda: node.tokens_in_memory(door, "doorward-capability+jwt"), "a capability in memory", 60
         )
         assert len(found) == 1
-    yield Loot(name, found.pop())
+    return Loot(name, found.pop())
 
 
 def _hand_over(site: Site, task: str, loot: Loot, change: dict[str, Any] | None = None) -> dict[str, str]:
