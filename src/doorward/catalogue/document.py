@@ -100,6 +100,7 @@ def _action(name: str, entry: Mapping[str, Any], shared: Mapping[str, Any]) -> A
         resource=entry["resource"],
         enforces=frozenset(entry["enforces"]),
         native=tuple(NativeRoute(**native) for native in entry.get("native", ())),
+        runs_ci=entry.get("runsCi", False),
     )
 
 

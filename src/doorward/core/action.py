@@ -65,6 +65,8 @@ class ActionType:
     enforces: frozenset[str] = frozenset()
     """Attributes a rule may constrain because this action can hold them."""
     native: tuple[NativeRoute, ...] = ()
+    runs_ci: bool = False
+    """Whether the upstream's CI runs what this action brings there."""
 
 
 def resource_of(action_type: ActionType, args: JsonObject) -> dict[str, ResourceValue]:

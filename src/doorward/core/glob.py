@@ -23,7 +23,7 @@ def matches(pattern: str, value: str) -> bool:
     return _compiled(pattern).run(value)
 
 
-def allows(patterns: Iterable[str], value: str) -> bool:
+def matches_any(patterns: Iterable[str], value: str) -> bool:
     """Whether one of the patterns fits: for what is permitted, where a doubt means no."""
     return any(matches(pattern, value) for pattern in patterns)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, Field
@@ -110,8 +109,6 @@ class Ceilings(Model):
 
     per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Actions of all tasks of the role in any one minute."""
-    open: Annotated[Mapping[Name, Count], Field(max_length=8)] = Field(default_factory=dict)
-    """Objects that may be open at once, by kind, e.g. `pull: 20`."""
     tasks: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Tasks of the role that may run at once."""
 

@@ -116,7 +116,7 @@ class Budgets(Model):
     """What the whole task may use up."""
 
     actions: Annotated[Mapping[Effect, Count], Field(max_length=7)] = Field(default_factory=dict)
-    """How many actions of each effect the task may take: read, draft, merge, deploy, rollback, destroy, admin."""
+    """How many actions the task may take, by effect: read, draft, merge, deploy, rollback, destroy, admin."""
     tokens: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
     """How many model tokens the task may use."""
     spend: Decimals | None = None

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from doorward.core import digest
 from doorward.errors import Code, Refusal
 
 GROUP: Final = "doorward.dev"
@@ -96,6 +98,12 @@ class Resource(Observed):
     api_version: str = f"{GROUP}/{VERSION}"
     kind: str = ""
     metadata: ObjectMeta = ObjectMeta()
+
+    @cached_property
+    def content_digest(self) -> str:
+        """Digest of UID and spec: what a decision was based on. Computed once per parsed object."""
+        content = self.model_dump(mode="json", by_alias=True, include={"spec"})
+        return digest.of_json({"uid": self.metadata.uid, **content})
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Self:

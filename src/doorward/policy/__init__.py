@@ -1,0 +1,31 @@
+"""The decision: one ordered chain of named, pure checks. Only this package builds a `Permit`.
+
+`decide` answers, `explain` shows each step of the same chain, `visible_actions` lists what exists for
+a task, `over_limit` words the no of a counter, and the `lint_*` functions find what could never be held
+before anybody relies on it.
+"""
+
+from __future__ import annotations
+
+from doorward.policy.chain import Step, decide, explain
+from doorward.policy.context import ActionRequest, Context, Outcome
+from doorward.policy.limits import over_limit
+from doorward.policy.lint import Problem, Vocabulary, lint_connector, lint_role, lint_task
+from doorward.policy.visible import VisibleAction, visible_actions
+
+__all__ = [
+    "ActionRequest",
+    "Context",
+    "Outcome",
+    "Problem",
+    "Step",
+    "VisibleAction",
+    "Vocabulary",
+    "decide",
+    "explain",
+    "lint_connector",
+    "lint_role",
+    "lint_task",
+    "over_limit",
+    "visible_actions",
+]

@@ -1,0 +1,124 @@
+"""The chain, in the order in which a denial should speak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from doorward.core.action import Action
+from doorward.core.decision import Denial, Permit
+from doorward.core.permitting import SEAL
+from doorward.core.strictjson import Json
+from doorward.policy import checks, guards
+from doorward.policy.checks import Case, Check, Gate
+from doorward.policy.context import ActionRequest, Context
+
+GATES: Final[tuple[Gate, ...]] = (
+    checks.task_lives,
+    checks.task_not_frozen,
+    checks.not_revoked,
+)
+CHAIN: Final[tuple[Check, ...]] = (
+    checks.catalogue_pinned,
+    checks.below_ceiling,
+    checks.not_forbidden_to_tenant,
+    checks.rule_names_action,
+    checks.role_does_not_forbid,
+    checks.rule_reaches_resource,
+    checks.inside_scope,
+    checks.in_stage,
+    checks.arguments_fit_action,
+    checks.arguments_fit_rule,
+    checks.limits_can_be_held,
+    checks.condition_holds,
+    checks.nobody_must_approve,
+    checks.limits_reserved,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One check and what it said."""
+
+    check: str
+    question: str
+    """The check in words."""
+    denial: Denial | None = None
+    reached: bool = True
+    """False for the checks after a no."""
+
+
+def decide(request: ActionRequest, context: Context) -> Permit | Denial:
+    """The answer to one action. Pure: the same values give the same answer.
+
+    A Permit counts once the ledger has taken its reservations; `over_limit` words the no if it cannot.
+    Of several rules that permit, the first one is used.
+    """
+    return _run(GATES, CHAIN, request, context)
+
+
+def explain(request: ActionRequest, context: Context) -> tuple[Step, ...]:
+    """Each step of the same chain with its verdict; those after a no are marked as not reached."""
+    return tuple(_steps(request, context))
+
+
+def _run(
+    gates: Sequence[Gate], chain: Sequence[Check], request: ActionRequest, context: Context
+) -> Permit | Denial:
+    for gate in gates:
+        closed = gate(context)
+        if closed:
+            return closed
+    found = checks.action_known(request, context)
+    for check in chain:
+        if isinstance(found, Denial):
+            return found
+        found = check(found)
+    return found if isinstance(found, Denial) else _permit(found)
+
+
+def _steps(request: ActionRequest, context: Context) -> Iterator[Step]:
+    found: Case | Denial | None = None
+    for step in (*GATES, checks.action_known, *CHAIN):
+        if isinstance(found, Denial):
+            yield Step(step.__name__, _question(step), reached=False)
+            continue
+        found = _take(step, found, request, context)
+        yield Step(step.__name__, _question(step), found if isinstance(found, Denial) else None)
+
+
+def _take(step: Any, found: Case | None, request: ActionRequest, context: Context) -> Case | Denial | None:
+    arguments = (request, context) if step is checks.action_known else (found or context,)
+    answer: Case | Denial | None = step(*arguments)
+    return answer
+
+
+def _question(check: object) -> str:
+    return (check.__doc__ or "").partition("\n")[0]
+
+
+def _permit(case: Case) -> Permit:
+    rules = (case.pinned[0], case.current[0])
+    return Permit(
+        action=Action(
+            connector=case.request.connector,
+            name=case.request.action,
+            resource=case.resource,
+            args=case.request.args,
+            attachments=case.request.attachments,
+        ),
+        effect=case.effect,
+        principal=case.context.principal,
+        rule=case.current[0].name,
+        policy_hash=case.context.policy_hash,
+        audience=case.connector.spec.audience,
+        reservations=case.reservations,
+        caveats=_caveats([guards.caveats(rule) for rule in rules]),
+        seal=SEAL,
+    )
+
+
+def _caveats(found: Sequence[dict[str, int]]) -> dict[str, Json]:
+    names = {name for caveats in found for name in caveats}
+    return {name: min(caveats[name] for caveats in found if name in caveats) for name in sorted(names)}

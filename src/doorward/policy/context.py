@@ -1,0 +1,103 @@
+"""What a decision is made from: values only, gathered by the caller, never fetched from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from doorward.api.v1alpha1 import AgentRole, AgentTask, Connector
+from doorward.core import digest
+from doorward.core.action import ActionType, Attachment, Resource
+from doorward.core.decision import Principal
+from doorward.core.strictjson import Json, JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequest:
+    """What the agent asks for. The resource is derived from the arguments, never taken from here."""
+
+    connector: str
+    action: str
+    args: JsonObject
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One action of the task that has ended, as the ledger knows it."""
+
+    rule: str
+    connector: str
+    action: str
+    status: str
+    """`succeeded`, `failed` or `unknown`."""
+    resource: Resource = field(default_factory=dict)
+
+    def value(self) -> dict[str, Json]:
+        """The members that conditions see."""
+        return {
+            "rule": self.rule,
+            "connector": self.connector,
+            "action": self.action,
+            "status": self.status,
+            "resource": dict(self.resource),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything the policy may look at. Raises `ValueError` when the parts do not belong together."""
+
+    task: AgentTask
+    pinned_role: AgentRole
+    """The role as it was when the task was accepted."""
+    current_role: AgentRole | None
+    """The role as it is now; None when it has been deleted."""
+    connector: Connector | None
+    """The Connector that the request names; None when there is none."""
+    actions: Mapping[str, ActionType]
+    """Vocabulary of the Connector's type."""
+    catalogue_hash: str
+    """Digest of that vocabulary."""
+    namespace_labels: Mapping[str, str]
+    """Labels of the task's namespace."""
+    now: float
+    """Seconds since the epoch."""
+    ended: bool = False
+    frozen: bool = False
+    revoked: bool = False
+    outcomes: tuple[Outcome, ...] = ()
+    """What the task's actions came to, oldest first."""
+
+    def __post_init__(self) -> None:
+        home = (self.task.metadata.namespace, self.task.spec.role)
+        for role in (self.pinned_role, self.current_role):
+            if role is not None and home != (role.metadata.namespace, role.metadata.name):
+                msg = (
+                    f"the task belongs to role {home}, not to {role.metadata.namespace}/{role.metadata.name}"
+                )
+                raise ValueError(msg)
+
+    @property
+    def principal(self) -> Principal:
+        """For whom the action would happen."""
+        task = self.task
+        return Principal(
+            task_uid=task.metadata.uid,
+            task=task.metadata.name,
+            namespace=task.metadata.namespace,
+            role=task.spec.role,
+            requested_by=task.spec.requested_by or "",
+        )
+
+    @property
+    def policy_hash(self) -> str:
+        """Digest of contents and UIDs of everything that the policy evaluates."""
+        parts = (self.task, self.pinned_role, self.current_role, self.connector)
+        return digest.of_json(
+            {
+                "objects": [part and part.content_digest for part in parts],
+                "catalogue": self.catalogue_hash,
+                "labels": dict(self.namespace_labels),
+            }
+        )

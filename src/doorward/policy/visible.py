@@ -1,0 +1,97 @@
+"""What exists for a task: the answer to `GET /v1/actions`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from doorward.api.v1alpha1 import AgentRole, Connector, Rule
+from doorward.core.action import ActionType
+from doorward.core.decision import Reservation
+from doorward.core.effect import Effect
+from doorward.core.strictjson import JsonObject
+from doorward.policy import limits, reach, stages
+from doorward.policy.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleAction:
+    """One action under one rule, as its agent may see it."""
+
+    connector: str
+    action: str
+    effect: Effect
+    summary: str
+    rule: str
+    arguments: JsonObject
+    """JSON Schema of the arguments, narrowed by the rule."""
+    resources: Mapping[str, tuple[str, ...]]
+    """Attribute of the resource -> globs of the rule."""
+    approval: bool
+    """Whether people must agree first."""
+    reservations: tuple[Reservation, ...]
+    """Counters that the action takes room from."""
+
+
+def visible_actions(context: Context) -> tuple[VisibleAction, ...]:
+    """What the rules of the pinned and of the current role name, below the ceiling, in this stage.
+
+    For the one Connector of the context. What is not listed does not exist for the agent.
+    """
+    connector = context.connector
+    if connector is None or context.ended or context.frozen or context.revoked:
+        return ()
+    if connector.spec.catalogue_hash != context.catalogue_hash:
+        return ()
+    return tuple(_rows(context, connector))
+
+
+def _rows(context: Context, connector: Connector) -> Iterator[VisibleAction]:
+    tenants = reach.tenants_of(connector, context.namespace_labels)
+    effects = {effect for tenant in tenants for effect in tenant.effects}
+    for action in context.actions.values():
+        effect = reach.effect_of(action, connector)
+        pinned = _naming(context.pinned_role, context, connector, action)
+        current = _naming(context.current_role, context, connector, action)
+        if effect not in effects or not pinned:
+            continue
+        approved = all(tenant.approval for tenant in tenants if effect in tenant.effects)
+        for rule in current:
+            yield _row(context, connector, action, rule, approval=approved or rule.approval is not None)
+
+
+def _naming(
+    role: AgentRole | None, context: Context, connector: Connector, action: ActionType
+) -> tuple[Rule, ...]:
+    stage = stages.current(context)
+    effect = reach.effect_of(action, connector)
+    return tuple(
+        rule
+        for rule in (role.spec.rules if role else ())
+        if rule.connector == connector.metadata.name
+        and reach.names(rule, action, effect)
+        and (stage is None or rule.name in stage.rules)
+    )
+
+
+def _row(
+    context: Context, connector: Connector, action: ActionType, rule: Rule, *, approval: bool
+) -> VisibleAction:
+    role = context.current_role or context.pinned_role
+    effect = reach.effect_of(action, connector)
+    counted = [
+        *limits.of_rule(context.task, rule),
+        *limits.of_role(role),
+        *limits.of_task(context.task, effect),
+    ]
+    return VisibleAction(
+        connector=connector.metadata.name,
+        action=action.name,
+        effect=effect,
+        summary=action.summary,
+        rule=rule.name,
+        arguments={"allOf": [action.arguments, rule.arguments]} if rule.arguments else action.arguments,
+        resources=rule.resources,
+        approval=approval,
+        reservations=limits.strictest(counted),
+    )
