@@ -1,0 +1,147 @@
+"""Permits, redemptions, outcomes, crashes and restarts in any order: no lost event, no lost money."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from doorward.core.decision import Reservation
+from doorward.errors import Code, Refusal
+from doorward.ledger import Granted, Redeemed
+
+T = TypeVar("T")
+LIMIT = 6
+
+
+class Life(RuleBasedStateMachine):
+    """The model counts what it was promised; the ledger must agree at every step."""
+
+    book_type: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.folder = tempfile.mkdtemp()
+        self.book = self.book_type(f"sqlite:///{Path(self.folder) / 'ledger.db'}")
+        self.session = self.run(self.book.session())
+        self.requests = 0
+        self.used = 0
+        self.open: list[str] = []
+        self.spent: dict[str, tuple[str, Redeemed]] = {}
+        self.settled: dict[str, str] = {}
+        self.seen = 2
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Wait for one coroutine."""
+        return self.loop.run_until_complete(coroutine)
+
+    def teardown(self) -> None:
+        """Leave nothing behind."""
+        self.book.ledger.close()
+        self.loop.close()
+        shutil.rmtree(self.folder)
+
+    @rule()
+    def permit(self) -> None:
+        """Ask for one more action, twice."""
+        self.requests += 1
+        ask = self.book.ask(self.session, f"r{self.requests}")
+        wish = self.book.permit(Reservation("a", LIMIT))
+        answer = self.run(self.book.ledger.permit(ask, wish, self.book.terms))
+        again = self.run(self.book.ledger.permit(ask, wish, self.book.terms))
+        assert answer == again
+        assert isinstance(answer, Granted) is (self.used < LIMIT)
+        self.seen += 1
+        if isinstance(answer, Granted):
+            self.used += 1
+            self.open.append(answer.capability)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), nonce=st.sampled_from(["a", "b"]))
+    def redeem(self, data: st.DataObject, nonce: str) -> None:
+        """Spend something, perhaps again, perhaps as somebody else."""
+        jti = data.draw(st.sampled_from(self.open))
+        claim = self.book.claim(jti, nonce=nonce)
+        known = jti in self.spent
+        if known and self.spent[jti][0] != nonce:
+            with pytest.raises(Refusal) as caught:
+                self.run(self.book.ledger.redeem(claim, "epoch-1"))
+            assert caught.value.code == Code.REPLAYED
+            self.seen += 1
+            return
+        answer = self.run(self.book.ledger.redeem(claim, "epoch-1"))
+        assert self.spent.setdefault(jti, (nonce, answer))[1].redemption == answer.redemption
+        self.seen += not known
+
+    @precondition(lambda self: self.spent)
+    @rule(data=st.data(), outcome=st.sampled_from(["succeeded", "failed"]))
+    def report(self, data: st.DataObject, outcome: str) -> None:
+        """Tell an outcome, perhaps again, perhaps another one."""
+        jti = data.draw(st.sampled_from(sorted(self.spent)))
+        told = self.book.report(self.spent[jti][1].redemption, outcome=outcome, sent=outcome == "succeeded")
+        before = self.settled.get(jti)
+        if before not in {None, "lost", outcome}:
+            with pytest.raises(Refusal):
+                self.run(self.book.ledger.report(told))
+            return
+        self.run(self.book.ledger.report(told))
+        if before != outcome:
+            self.seen += 1
+            self.used -= outcome == "failed" and before is None
+        self.settled[jti] = outcome
+
+    @rule()
+    def sweep(self) -> None:
+        """Time passes, and what was not told is unknown."""
+        self.book.now += 100
+        lost = [jti for jti in self.spent if jti not in self.settled]
+        assert len(self.run(self.book.ledger.sweep())) == len(lost)
+        self.settled |= dict.fromkeys(lost, "lost")
+        self.seen += len(lost)
+        self.book.now -= 100
+
+    @rule()
+    def restart(self) -> None:
+        """The process ends well and comes back."""
+        self.book.restart()
+
+    @rule()
+    def crash(self) -> None:
+        """The connection dies in the middle of a batch: nothing of it may be seen afterwards."""
+
+        def dies(txn: Any) -> None:
+            txn.touch_counter(key="a", window=0, bucket=1, expires_at=None)
+            txn._cursor.execute("ROLLBACK")
+
+        with pytest.raises(Refusal) as caught:
+            self.run(_await(self.book.ledger, dies))
+        assert caught.value.code == Code.UNAVAILABLE
+
+    @invariant()
+    def the_ledger_agrees(self) -> None:
+        """Money, number of events and chain are as the model says."""
+        ledger = self.book.ledger
+        assert self.run(ledger.used([("a", None)])) == [self.used]
+        assert self.run(ledger.head()).seq == self.seen
+        assert ledger.reader.first_break() is None
+
+
+async def _await(ledger: Any, operation: Any) -> Any:
+    return await ledger._run(operation)
+
+
+def test_any_life_of_the_ledger(book: Any) -> None:
+    """Runs the machine above."""
+    Life.book_type = type(book)
+    machine = Life.TestCase
+    machine.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+    machine().runTest()
