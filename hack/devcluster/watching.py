@@ -105,13 +105,19 @@ class Cache:
 
 
 async def follow(
-    client: Client, paths: dict[str, str], act: Callable[[dict[str, Cache]], Any], settle: float = 0.02
+    client: Client,
+    paths: dict[str, str],
+    act: Callable[[dict[str, Cache]], Any],
+    *,
+    dirty: asyncio.Event | None = None,
+    settle: float = 0.02,
 ) -> None:
     """Follow several kinds and call `act` with all caches after each burst of changes, once all are synced.
 
     `act` may be a coroutine function. `settle` is how many seconds a burst may grow before it is acted upon.
+    Setting `dirty` from elsewhere has it called as well.
     """
-    dirty = asyncio.Event()
+    dirty = dirty or asyncio.Event()
     caches = {name: Cache(client, path, dirty.set) for name, path in paths.items()}
     async with asyncio.TaskGroup() as group:
         for cache in caches.values():

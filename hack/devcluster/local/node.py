@@ -1,12 +1,12 @@
 """Configuration and command lines of the node's programs: containerd, kubelet and the controllers."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from devcluster import control_plane, kubeconfig, tools
+from devcluster.local import cni
 from devcluster.local.images import PAUSE
 from devcluster.services import Service
 from devcluster.settings import NAME, NETWORK, Layout
@@ -49,12 +49,12 @@ def place(layout: Layout) -> control_plane.Place:
 def containerd(layout: Layout) -> Service:
     """Write containerd's and CNI's configuration; return the service."""
     folder = layout.state / "containerd"
-    cni = layout.state / "cni"
-    for path in (folder, cni):
-        path.mkdir(exist_ok=True)
-    (cni / "10-doorward.conflist").write_text(json.dumps(_cni(layout), indent=2))
+    folder.mkdir(exist_ok=True)
+    networks, plugins = cni.prepare(layout)
     config = folder / "config.toml"
-    config.write_text(_CONTAINERD.format(root=folder, run=layout.run, cni=cni, pause=PAUSE))
+    config.write_text(
+        _CONTAINERD.format(root=folder, run=layout.run, networks=networks, plugins=plugins, pause=PAUSE)
+    )
     return Service("containerd", ("containerd", "--config", str(config)))
 
 
@@ -74,8 +74,8 @@ sandbox_image = "{pause}"
 restrict_oom_score_adj = true  # without CAP_SYS_RESOURCE every sandbox would fail
 netns_mounts_under_state_dir = true
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
-conf_dir = "{cni}"
+bin_dir = "{plugins}"
+conf_dir = "{networks}"
 [plugins."io.containerd.grpc.v1.cri".containerd]
 snapshotter = "overlayfs"
 default_runtime_name = "runc"
@@ -85,18 +85,6 @@ runtime_type = "io.containerd.runc.v2"
 SystemdCgroup = false
 Root = "{run}/runc"
 """
-
-
-def _cni(layout: Layout) -> dict[str, object]:
-    # ptp routes between pods, so their traffic passes the forward hook; through a bridge it would not.
-    ipam = {
-        "type": "host-local",
-        "dataDir": str(layout.run / "ipam"),
-        "ranges": [[{"subnet": NETWORK.pod_cidr, "gateway": NETWORK.gateway}]],
-        "routes": [{"dst": "0.0.0.0/0"}],
-    }
-    plugins = [{"type": "ptp", "ipam": ipam}, {"type": "portmap", "capabilities": {"portMappings": True}}]
-    return {"cniVersion": "0.4.0", "name": NAME, "plugins": plugins}
 
 
 def kubelet(node: Node) -> Service:

@@ -10,7 +10,7 @@ from pathlib import Path
 from devcluster import cgroups, control_plane, forge, services, tools
 from devcluster.commands import CommandError, say, succeeds
 from devcluster.kubectl import Kubectl
-from devcluster.local import images, manifests, netns, node, remains
+from devcluster.local import cni, images, manifests, netns, node, remains
 from devcluster.services import Service
 from devcluster.settings import HACK, NAME, NETWORK, Layout
 from devcluster.wait import until
@@ -69,7 +69,16 @@ class Local:
     def _start_followers(self) -> None:
         access, volumes = str(self.layout.kubeconfig), str(self.layout.state / "volumes")
         chosen = {name: value for name, value in os.environ.items() if name.startswith("DOORWARD_NETPOL_")}
-        self._start(_python("netpol", "devcluster.netpol.daemon", access, str(self._loaded), env=chosen))
+        self._start(
+            _python(
+                "netpol",
+                "devcluster.netpol.daemon",
+                access,
+                str(self._loaded),
+                str(cni.socket(self.layout)),
+                env=chosen,
+            )
+        )
         self._start(_python("volumes", "devcluster.local.volumes", access, volumes, inside=False))
 
     def _load_own_images(self) -> None:

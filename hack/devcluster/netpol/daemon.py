@@ -1,10 +1,11 @@
 """Follows pods, namespaces and policies, and loads the compiled rules. Runs inside the node's namespace.
 
-Run as `python -m devcluster.netpol.daemon KUBECONFIG LOADED`; the file LOADED is touched after each load.
+Run as `python -m devcluster.netpol.daemon KUBECONFIG LOADED SOCKET`; the file LOADED is touched after each
+load, on SOCKET the network plugin announces new pods.
 
-Until the first lists are in, no pod traffic passes. A pod whose address is not known yet is cut off for that
-moment (its first packet is sent again a second later). `DOORWARD_NETPOL_UNKNOWN=open` lets such packets pass
-instead, as most real networks do: with it, tests show that the start gate in the pod holds on its own.
+A pod does not start before its rules hold (see `announce`), and until the first lists are in, or where an
+address is not known, nothing passes. Most real networks are open for a moment instead:
+`DOORWARD_NETPOL_UNKNOWN=open` imitates them, for tests which show that the start gate in the pod holds alone.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from devcluster.commands import CommandError, run
 from devcluster.netpol import compile_ruleset
+from devcluster.netpol.announce import Announcements
 from devcluster.netpol.model import State, state_from
 from devcluster.watching import Cache, Client, follow
 
@@ -28,9 +30,12 @@ _PATHS = {
 class Enforcer:
     """Loads a ruleset when it differs from the one that is in force."""
 
-    def __init__(self, load: Callable[[str], object], *, closed: bool) -> None:
+    def __init__(
+        self, load: Callable[[str], object], changed: Callable[[], None] = lambda: None, *, closed: bool
+    ) -> None:
         self._load, self._closed = load, closed
         self._loaded = ""
+        self.announcements = Announcements(changed)
 
     def start(self) -> None:
         """Load the rules of a cluster about which nothing is known."""
@@ -39,10 +44,13 @@ class Enforcer:
     def act(self, caches: dict[str, Cache]) -> None:
         """Bring the rules into line with the caches. A failure leaves the rules of before in force."""
         pods, namespaces, policies = (caches[name].objects.values() for name in _PATHS)
+        known = self.announcements.complete(pods) if self._closed else pods
         try:
-            self._enforce(state_from(pods, namespaces, policies, closed=self._closed))
+            self._enforce(state_from(known, namespaces, policies, closed=self._closed))
         except (CommandError, ValueError) as error:
             print(f"rules not loaded: {error}", flush=True)
+        else:
+            self.announcements.settle(pods)
 
     def _enforce(self, state: State) -> None:
         text = compile_ruleset(state)
@@ -56,17 +64,20 @@ def nft(text: str) -> None:
     run("nft", "-f", "-", stdin=text)
 
 
-async def main(kubeconfig: str, loaded: str) -> None:
+async def main(kubeconfig: str, loaded: str, socket: str) -> None:
     """Enforce until killed."""
 
     def load(text: str) -> None:
         nft(text)
         Path(loaded).touch()
 
-    enforcer = Enforcer(load, closed=os.environ.get("DOORWARD_NETPOL_UNKNOWN", "closed") != "open")
+    dirty = asyncio.Event()
+    closed = os.environ.get("DOORWARD_NETPOL_UNKNOWN", "closed") != "open"
+    enforcer = Enforcer(load, dirty.set, closed=closed)
     enforcer.start()
-    async with Client(Path(kubeconfig)) as client:
-        await follow(client, _PATHS, enforcer.act)
+    async with Client(Path(kubeconfig)) as client, asyncio.TaskGroup() as group:
+        group.create_task(enforcer.announcements.serve(Path(socket)))
+        group.create_task(follow(client, _PATHS, enforcer.act, dirty=dirty))
 
 
 if __name__ == "__main__":
