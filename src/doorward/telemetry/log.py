@@ -35,7 +35,7 @@ def configure(part: str, level: str = "info") -> None:
 
 def get(name: str) -> Any:
     """A logger; `name` says which room the line came from."""
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger(room=name)
 
 
 def redacting(_logger: object, _method: str, event: EventDict) -> EventDict:
@@ -67,4 +67,4 @@ class _Bridge(logging.Handler):
         text = record.getMessage()
         if record.exc_info:
             text += "\n" + logging.Formatter().formatException(record.exc_info)
-        structlog.get_logger(logger=record.name).log(record.levelno, text)
+        structlog.get_logger(room=record.name).log(record.levelno, text)
