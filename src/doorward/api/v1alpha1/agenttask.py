@@ -34,12 +34,15 @@ from doorward.api.v1alpha1.fields import (
     Name,
     Timestamp,
     User,
+    form,
     span,
 )
 from doorward.core.effect import Effect
 
 MAX_INPUT: Final = 64 * 1024
 """Bytes of `spec.input` as compact JSON."""
+
+_IMAGE: Final = r"^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$"
 
 Argument = Annotated[str, StringConstraints(max_length=4096)]
 
@@ -61,7 +64,9 @@ class Agent(Model):
     """The program that runs."""
 
     image: Annotated[
-        str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$", min_length=1, max_length=512)
+        str,
+        StringConstraints(pattern=_IMAGE, min_length=1, max_length=512),
+        Field(json_schema_extra=form(_IMAGE, "write registry, path and tag or digest, e.g. example.org/a:1")),
     ]
     """Image of the agent; the role says which ones it accepts."""
     command: Annotated[tuple[Argument, ...], Field(max_length=64)] = ()

@@ -21,7 +21,7 @@ from doorward.api.v1alpha1.base import (
     state_of,
 )
 from doorward.api.v1alpha1.conditions import Conditions
-from doorward.api.v1alpha1.fields import ApprovalPolicy, Digest, LabelKey, LabelValue, Name, Resources
+from doorward.api.v1alpha1.fields import ApprovalPolicy, Digest, LabelKey, LabelValue, Name, Resources, form
 from doorward.core.effect import Effect
 
 _VALUES: Final = rule(
@@ -34,6 +34,10 @@ _SOME: Final = rule(
     " || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",
     "an empty selector would admit every namespace: name a label, e.g. kubernetes.io/metadata.name",
 )
+
+
+_ENDPOINT: Final = r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?$"
+_AUDIENCE: Final = r"^[a-z][a-zA-Z0-9:._-]*$"
 
 
 class SelectorRequirement(Model):
@@ -110,13 +114,17 @@ class ConnectorSpec(Model):
     zone: Name
     """Trust area: repository, ci, cloud, chat, model, telemetry, execution or one of your own."""
     endpoint: Annotated[
-        str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?$", max_length=512)
+        str,
+        StringConstraints(pattern=_ENDPOINT, max_length=512),
+        Field(json_schema_extra=form(_ENDPOINT, "write https://host or https://host/path, without a query")),
     ]
     """Base URL of the upstream; the connector calls no other origin."""
     service: Service
     """Where the connector listens."""
     audience: Annotated[
-        str, StringConstraints(pattern=r"^[a-z][a-zA-Z0-9:._-]*$", min_length=1, max_length=128)
+        str,
+        StringConstraints(pattern=_AUDIENCE, min_length=1, max_length=128),
+        Field(json_schema_extra=form(_AUDIENCE, "write connector: and its name, e.g. connector:code")),
     ]
     """Audience of its capabilities, e.g. connector:code; no two Connectors share one."""
     catalogue_hash: Digest
