@@ -86,7 +86,7 @@ def _schema(kind: type[Resource]) -> dict[str, Any]:
         "properties": {
             "apiVersion": {"type": "string", "description": "Version of the schema, doorward.dev/v1alpha1."},
             "kind": {"type": "string", "description": f"The kind, {kind.__name__}."},
-            "metadata": {"type": "object", "description": "Name, namespace and labels of the object."},
+            "metadata": {"type": "object"},
             **{
                 name: {**structural.of(model), "description": fields[name].description}
                 for name, model in parts.items()
