@@ -1,0 +1,12 @@
+"""`python -m doorward_webhooks.certificates`: the process that keeps the certificates."""
+
+from __future__ import annotations
+
+import sys
+
+from doorward_webhooks.certificates.process import serve
+from doorward_webhooks.certificates.settings import Settings
+from doorward_webhooks.run import run
+
+if __name__ == "__main__":
+    sys.exit(run("certificates", Settings, serve))
