@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -80,7 +81,7 @@ class World:
             case Renew(target):
                 self.leaves[target] = (self.leaves[target][0], ring.trusted)
 
-    def settle(self) -> None:
+    def settle(self, after_each: Callable[[], None] = lambda: None) -> None:
         """Write until nothing is due."""
         for _ in range(20):
             due = self.due()
@@ -88,6 +89,7 @@ class World:
                 return
             for write in due:
                 self.apply(write)
+                after_each()
         pytest.fail(f"still due after twenty rounds: {self.due()}")
 
     def _authority(self) -> Certificate:
@@ -229,14 +231,15 @@ class Rotations(RuleBasedStateMachine):
     def hours_pass(self, hours: int) -> None:
         """Time passes; the process was restarted in time to do its work."""
         self.world.now += timedelta(hours=hours)
-        self.world.settle()
+        self.world.settle(after_each=self._written)
         self._read()
 
     @rule(days=st.integers(1, 200))
     def days_pass(self, days: int) -> None:
-        """Many days with a working process, day by day."""
-        for _ in range(days):
-            self.hours_pass(24)
+        """Many days with a working process that looks every eight hours."""
+        for _ in range(3 * days):
+            self.hours_pass(8)
+            self.every_leaf_verifies_against_every_bundle_in_use()
 
     @rule(number=st.integers(0, 3))
     def connector_comes(self, number: int) -> None:
@@ -261,6 +264,11 @@ class Rotations(RuleBasedStateMachine):
         ends = [leaf.certificate.ends for leaf, _ in self.world.leaves.values() if leaf is not None]
 
         assert all(end > self.world.now for end in ends)
+
+    def _written(self) -> None:
+        """Between any two writes clients read, and call."""
+        self._read()
+        self.every_leaf_verifies_against_every_bundle_in_use()
 
     def _read(self) -> None:
         now = self.world.now
