@@ -104,7 +104,7 @@ class Gate:
             return await self._execute(order, request, redemption, started)
         except Refusal:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever broke, the outcome is unknown and says so
             log.get(__name__).exception("an action broke", capability=order.capability.id)
             await self._tell(order, Outcome(redemption.id, UNKNOWN, 0, (), 0, sent=True), started)
         refusal = Refusal(Code.OUTCOME_UNKNOWN, "the connector failed; the action may have happened")

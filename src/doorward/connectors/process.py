@@ -62,10 +62,10 @@ async def running_gate(settings: Settings, registry: CollectorRegistry) -> Async
 
     Raises `ConfigError` that names the setting at fault.
     """
-    verbs = _verbs(settings)
+    verbs, identity = _verbs(settings), _identity(settings)
     credential = credentials.load(settings.credential_file)
-    dialect, upstream_tls = _dialect(settings), _upstream_tls(settings)
-    broker = Broker(settings.broker_url, _broker_tls(settings), settings.token_file)
+    dialect, upstream_tls, broker_tls = _dialect(settings), _upstream_tls(settings), _broker_tls(settings)
+    broker = Broker(settings.broker_url, broker_tls, settings.token_file)
     upstream = Upstream(
         dialect,
         credential,
@@ -76,7 +76,7 @@ async def running_gate(settings: Settings, registry: CollectorRegistry) -> Async
     )
     outcomes = Outcomes(broker.report)
     gate = Gate(
-        identity=_identity(settings),
+        identity=identity,
         verbs=verbs,
         keyring=Keyring(broker.keys),
         redeem=broker.redeem,

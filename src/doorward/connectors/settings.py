@@ -8,7 +8,7 @@ from pathlib import Path
 from doorward.core.settings import address, boolean, origin, setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that one connector process needs to know."""
 

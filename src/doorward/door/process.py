@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -43,11 +43,12 @@ _REMEDIES: Final = {
 
 @dataclass(slots=True)
 class Life:
-    """One run of the sidecar. `pause` waits between tries; tests give their own."""
+    """One run of the sidecar. Waiting and what is probed are arguments, so that tests own them."""
 
     settings: Settings
     stop: asyncio.Event
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    targets: Callable[[Iterable[Canary], str, str], tuple[Target, ...]] = fence.targets
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     """Never leaves this process."""
 
@@ -166,7 +167,7 @@ class Life:
 
     def _targets(self, canaries: Sequence[Canary]) -> tuple[Target, ...]:
         try:
-            return fence.targets(canaries, self.settings.api_host, self.settings.node_ip)
+            return self.targets(canaries, self.settings.api_host, self.settings.node_ip)
         except ValueError as error:
             raise ConfigError(f"a target of the fence is not an address: {error}") from None
 

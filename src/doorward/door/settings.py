@@ -8,7 +8,7 @@ from pathlib import Path
 from doorward.core.settings import address, origin, setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything the sidecar needs to know before it has a session."""
 

@@ -1,0 +1,85 @@
+"""No credential leaves in any spelling."""
+
+from __future__ import annotations
+
+import base64
+import time
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorward.core import redact, scrub
+from doorward.core.redact import Secret
+
+secrets = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789_+/=-.~!", min_size=12, max_size=48)
+around = st.text(st.characters(max_codepoint=0x2FF, exclude_characters="%"), max_size=20)
+spellings = st.sampled_from(
+    [
+        lambda text: text,
+        lambda text: quote(text, safe=""),
+        quote_plus,
+        lambda text: base64.b64encode(text.encode()).decode(),
+        lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+        lambda text: text.encode().hex(),
+    ]
+)
+
+
+@given(secrets, around, around, spellings)
+def test_a_known_secret_is_gone_in_every_spelling(
+    secret: str, before: str, after: str, spelt: object
+) -> None:
+    """Whatever stands around it and however it is encoded, its characters are not in the result."""
+    shown = spelt(secret)  # type: ignore[operator]
+
+    found = scrub.scrubber([Secret(secret)]).text(f"{before} {shown} {after}")
+
+    assert shown not in found
+    assert secret not in found
+
+
+@given(secrets, st.binary(max_size=40), st.binary(max_size=40))
+def test_a_known_secret_is_gone_within_base64(secret: str, before: bytes, after: bytes) -> None:
+    """At any alignment, decoding what is left does not give the secret back."""
+    encoded = base64.b64encode(before + secret.encode() + after).decode()
+
+    found = scrub.scrubber([Secret(secret)]).text(encoded)
+
+    for start in range(4):
+        rest = found.replace(redact.MASK, "").rstrip("=")[start:]
+        plain = base64.b64decode(rest[: len(rest) - len(rest) % 4])
+        assert secret.encode() not in plain
+
+
+@given(st.recursive(st.none() | st.integers() | st.booleans() | st.text(max_size=60), st.lists, max_leaves=8))
+def test_without_secrets_a_document_stays_as_it_is(value: object) -> None:
+    """Ordinary text, numbers and structure are not touched."""
+    assert scrub.scrubber([Secret("correct-horse-battery")]).json(value) == value  # type: ignore[arg-type]
+
+
+def test_names_of_members_are_scrubbed_too() -> None:
+    """A credential used as a key is masked like a value."""
+    found = scrub.scrubber().json({"ghp_" + "a" * 36: ["glued:ghp_" + "b" * 36]})
+
+    assert found == {redact.MASK: [f"glued:{redact.MASK}"]}
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["eyJ", "eyJaaaaaaaa.", "%", "%2", "a%25", "://", "://a:", "-----BEGIN ", "A", "A\n", "bearer ", "ghp_"],
+)
+def test_the_time_grows_with_the_length(hostile: str) -> None:
+    """No text makes masking quadratic: half a megabyte of the worst takes less than two seconds."""
+    text = hostile * (500_000 // len(hostile))
+    started = time.process_time()
+
+    scrub.scrubber([Secret("correct-horse-battery")]).text(text)
+
+    assert time.process_time() - started < 2
+
+
+def test_an_empty_secret_masks_nothing() -> None:
+    """An empty value is no needle: it would be found everywhere."""
+    assert scrub.scrubber([Secret("")]).text("plain") == "plain"
