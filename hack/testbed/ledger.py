@@ -1,0 +1,40 @@
+"""The evidence, read as an operator of the cluster reads it: from the broker's own pod."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from devcluster.commands import CommandError
+from testbed.site import SYSTEM, Site
+
+_READ = (
+    "exec",
+    "doorward-broker-0",
+    "-n",
+    SYSTEM,
+    "-c",
+    "broker",
+    "--",
+    "python3",
+    "-m",
+    "doorward.broker.evidence",
+)
+
+
+def events(site: Site, task_uid: str) -> list[dict[str, Any]]:
+    """Every event of one task, oldest first."""
+    return [json.loads(line) for line in site.kubectl(*_READ, "--task", task_uid).splitlines()]
+
+
+def count(site: Site, task_uid: str, event: str) -> int:
+    """How often something has happened to a task."""
+    return [found["event"] for found in events(site, task_uid)].count(event)
+
+
+def verify(site: Site) -> str:
+    """`ok`, or what is wrong with the chain."""
+    try:
+        return site.kubectl(*_READ, "--verify").strip()
+    except CommandError as error:
+        return str(error)
