@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -139,12 +139,12 @@ def _entry(head: str, item: Any, indent: str) -> Iterator[str]:
 
 
 def _key(key: str) -> str:
-    plain = key.replace("-", "").replace("_", "").isalnum() and not key[0].isdigit()
-    return (
-        key
-        if plain and key not in {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
-        else json.dumps(key)
-    )
+    plain = key[:1].isalpha() and key.replace("-", "").replace("_", "").isalnum()
+    return key if plain and key.lower() not in _WORDS else json.dumps(key, ensure_ascii=False)
+
+
+_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+"""Plain words that YAML reads as something else."""
 
 
 if __name__ == "__main__":

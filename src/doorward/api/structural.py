@@ -59,7 +59,10 @@ def _properties(source: Schema, definitions: Schema) -> dict[str, Any]:
 
 
 def _items(source: Schema, definitions: Schema) -> dict[str, Any]:
-    return _convert(source["items"], definitions)
+    found = _convert(source["items"], definitions)
+    if "properties" not in found:
+        found.pop("description", None)  # explain shows the description of the list
+    return found
 
 
 _PARTS: Final = {"properties": _properties, "items": _items}
