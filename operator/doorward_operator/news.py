@@ -1,0 +1,107 @@
+"""What each piece of news makes worth looking at: put it down, enqueue keys, and go.
+
+Every handler is a few dictionary operations. No handler decides anything: the keys that it enqueues
+are looked at later, with everything that is known by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from doorward.kube import Change, ChangeType, Object
+from doorward.kube.resources import name_of, namespace_of
+from doorward.render import names
+from doorward_operator.store import Store
+from doorward_operator.workqueue import WorkQueue
+from doorward_operator.world import NAMESPACE, ROLE, TASK, Key, World
+
+OnEnrolment = Callable[[str, bool], None]
+"""Called with a namespace and whether it is enrolled; often with what is known already."""
+
+
+class News:
+    """Takes in changes of every kind that the operator follows."""
+
+    def __init__(self, world: World, queue: WorkQueue[Key], on_enrolment: OnEnrolment) -> None:
+        self._world = world
+        self._queue = queue
+        self._on_enrolment = on_enrolment
+
+    def task(self, found: Mapping[str, Any], *, gone: bool) -> None:
+        """A task was made, changed or deleted."""
+        if _noted(self._world.tasks, found, gone=gone):
+            self._queue.add(Key(TASK, namespace_of(dict(found)), name_of(dict(found))))
+
+    def role(self, found: Mapping[str, Any], *, gone: bool) -> None:
+        """A role was made, changed or deleted: its objects and its waiting tasks."""
+        if _noted(self._world.roles, found, gone=gone):
+            self._role(namespace_of(dict(found)), name_of(dict(found)))
+
+    def connector(self, found: Mapping[str, Any], *, gone: bool) -> None:
+        """A connector was made, changed or deleted: whatever role may name it."""
+        if _noted(self._world.connectors, found, gone=gone):
+            for namespace, name in self._world.roles.names():
+                self._role(namespace, name)
+
+    def namespace(self, found: Mapping[str, Any], *, gone: bool) -> None:
+        """A namespace was made, changed or deleted: perhaps it is enrolled now, or not any more."""
+        if not _noted(self._world.namespaces, found, gone=gone):
+            return
+        name = name_of(dict(found))
+        self._on_enrolment(name, not gone and self._world.enrolled(name))
+        self.everything_in(name)
+
+    def pod(self, change: Change) -> None:
+        """A task pod was made, changed or deleted."""
+        if change.type is ChangeType.SYNCED:
+            return
+        namespace, name = namespace_of(change.object), name_of(change.object)
+        # What vanished in a gap comes without annotations: what is known still has them.
+        known = self._world.pods.get(namespace, name) or change.object
+        task = known["metadata"].get("annotations", {}).get(names.TASK)
+        if self._changed(self._world.pods, change) and task is not None:
+            self._queue.add(Key(TASK, namespace, task))
+
+    def policy(self, change: Change) -> None:
+        """A NetworkPolicy of ours was made, changed or deleted."""
+        if change.type is not ChangeType.SYNCED and self._changed(self._world.policies, change):
+            self._surrounding(change.object)
+
+    def account(self, change: Change) -> None:
+        """A service account of ours was made, changed or deleted."""
+        if change.type is not ChangeType.SYNCED and self._changed(self._world.accounts, change):
+            self._surrounding(change.object)
+
+    def everything_in(self, namespace: str) -> None:
+        """Look at a whole namespace."""
+        self._queue.add(Key(NAMESPACE, namespace))
+        for _, role in self._world.roles.names(namespace):
+            self._queue.add(Key(ROLE, namespace, role))
+        for key in self._world.tasks_of(namespace):
+            self._queue.add(key)
+
+    def everything(self) -> None:
+        """Look at all there is: after a start, or when the render settings have changed."""
+        for _, name in self._world.namespaces.names():
+            self.everything_in(name)
+
+    def _role(self, namespace: str, name: str) -> None:
+        self._queue.add(Key(ROLE, namespace, name))
+        for key in self._world.tasks_of(namespace, name, without_pod=True):
+            self._queue.add(key)
+
+    def _surrounding(self, found: Object) -> None:
+        namespace, name = namespace_of(found), name_of(found)
+        if name == names.DEFAULT_DENY:
+            self._queue.add(Key(NAMESPACE, namespace))
+        prefix = names.role_object("")
+        if name.startswith(prefix):
+            self._queue.add(Key(ROLE, namespace, name.removeprefix(prefix)))
+
+    def _changed(self, store: Store, change: Change) -> bool:
+        return _noted(store, change.object, gone=change.type is ChangeType.GONE)
+
+
+def _noted(store: Store, found: Mapping[str, Any], *, gone: bool) -> bool:
+    return store.remove(found) if gone else store.put(found)

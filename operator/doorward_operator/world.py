@@ -1,0 +1,116 @@
+"""All that the operator knows, and the questions that reconciling asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from doorward.api.v1alpha1 import AgentRole, Connector, Resource
+from doorward.errors import Refusal
+from doorward.kube import Object
+from doorward.kube.resources import name_of
+from doorward.render import names, pod_name, role_object
+from doorward_operator import trim
+from doorward_operator.reconcile import Observed
+from doorward_operator.store import Store
+
+M = TypeVar("M", bound=Resource)
+
+TASK: Final = "task"
+ROLE: Final = "role"
+NAMESPACE: Final = "namespace"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Something to look at."""
+
+    kind: str
+    """`task`, `role` or `namespace`."""
+    namespace: str
+    name: str = ""
+
+
+class World:
+    """The caches, and views over them."""
+
+    def __init__(self) -> None:
+        self.tasks = Store(trim.task)
+        self.roles = Store(trim.whole)
+        self.connectors = Store(trim.whole)
+        self.namespaces = Store(trim.namespace)
+        self.pods = Store(trim.pod)
+        self.policies = Store(trim.whole)
+        self.accounts = Store(trim.whole)
+        self.unreadable: dict[str, float] = {}
+        """Enrolled namespaces whose pods and policies are not known yet, and since when."""
+        self._parsed: dict[str, tuple[str, Resource | Refusal]] = {}
+
+    def around(self, task: Object) -> Observed:
+        """What there is around a task."""
+        namespace = task["metadata"]["namespace"]
+        role = str(task.get("spec", {}).get("role", ""))
+        name = pod_name(name_of(task), task["metadata"]["uid"])
+        return Observed(
+            namespace=self.namespaces.get("", namespace),
+            role=self.role(namespace, role),
+            connectors=self.usable_connectors(),
+            unreadable_since=self.unreadable.get(namespace),
+            deny=self.policies.get(namespace, names.DEFAULT_DENY),
+            policy=self.policies.get(namespace, role_object(role)),
+            account=self.accounts.get(namespace, role_object(role)),
+            pod=owned(self.pods.get(namespace, name), task["metadata"]["uid"]),
+        )
+
+    def store_of(self, kind: str) -> Store:
+        """The cache of a kind that the operator applies."""
+        return {"NetworkPolicy": self.policies, "ServiceAccount": self.accounts}[kind]
+
+    def enrolled(self, namespace: str) -> bool:
+        """Whether tasks run in the namespace."""
+        return Observed(namespace=self.namespaces.get("", namespace)).enrolled
+
+    def role(self, namespace: str, name: str) -> AgentRole | Refusal | None:
+        """A role as a model; a refusal where it could not be parsed."""
+        found = self.roles.get(namespace, name)
+        return None if found is None else self._parse(found, AgentRole.parse)
+
+    def usable_connectors(self) -> dict[str, Connector | Refusal]:
+        """All connectors by name."""
+        return {key[1]: self._parse(found, Connector.parse) for key, found in self.connectors.entries()}
+
+    def tasks_of(
+        self, namespace: str, role: str | None = None, *, without_pod: bool = False
+    ) -> Iterator[Key]:
+        """Keys of the tasks of a namespace or of one of its roles; of those that wait for a pod only."""
+        for (_, name), found in self.tasks.entries(namespace):
+            chosen = role is None or found.get("spec", {}).get("role") == role
+            if chosen and not (without_pod and "podName" in found.get("status", {})):
+                yield Key(TASK, namespace, name)
+
+    def orphans(self, namespace: str, name: str) -> Iterator[Object]:
+        """Pods made for a task of that name that is not there any more."""
+        task = self.tasks.get(namespace, name)
+        uid = "" if task is None else task["metadata"]["uid"]
+        for _, pod in self.pods.entries(namespace):
+            annotations = pod["metadata"]["annotations"]
+            if annotations.get(names.TASK) == name and owned(pod, uid) is None:
+                yield pod
+
+    def _parse(self, found: Object, parse: Callable[[Object], M]) -> M | Refusal:
+        """Parsed once per version: a role has as many readers as tasks."""
+        uid, version = found["metadata"]["uid"], found["metadata"]["resourceVersion"]
+        known = self._parsed.get(uid)
+        if known is None or known[0] != version:
+            try:
+                self._parsed[uid] = (version, parse(found))
+            except Refusal as refusal:
+                self._parsed[uid] = (version, refusal)
+        return self._parsed[uid][1]  # type: ignore[return-value]
+
+
+def owned(pod: Object | None, uid: str) -> Object | None:
+    """The pod, if the task of that UID owns it."""
+    owners = [] if pod is None else pod["metadata"].get("ownerReferences", [])
+    return pod if any(owner.get("uid") == uid for owner in owners) else None
