@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from doorward.api.v1alpha1 import AgentRole, AgentTask, AgentTaskStatus, Connector
+from doorward.api.v1alpha1 import AgentRoleStatus, AgentTask, AgentTaskStatus
 from doorward.core.clock import Clock, system
 from doorward.errors import Refusal
 from doorward.kube import ApiError, Client, EventsRecorder, Object
-from doorward.kube.resources import AGENT_TASKS, PODS, name_of, namespace_of, uid_of
+from doorward.kube.resources import AGENT_ROLES, AGENT_TASKS, PODS, name_of, namespace_of, uid_of
 from doorward.render import (
     RenderSettings,
     names,
@@ -22,7 +22,7 @@ from doorward.render import (
     render_service_account,
 )
 from doorward.telemetry import log
-from doorward_operator import pods
+from doorward_operator import linting, pods
 from doorward_operator.metrics import Metrics
 from doorward_operator.reconcile import Observed, Plan, is_alive, reconcile, unparsable
 from doorward_operator.surroundings import missing
@@ -85,7 +85,7 @@ class Controller:
         if key.kind == TASK:
             return await self._task(key)
         if key.kind == ROLE:
-            return await self._put_in_place(self._of_role(key))
+            return await self._role(key)
         return await self._put_in_place([render_default_deny(key.namespace)])
 
     async def _attempt(self, key: Key) -> str:
@@ -109,13 +109,27 @@ class Controller:
 
     # What is around tasks: one policy per namespace, one policy and one account per role
 
-    def _of_role(self, key: Key) -> list[Object]:
-        role = self._world.role(key.namespace, key.name)
-        if not isinstance(role, AgentRole):
-            return []
-        found = self._world.usable_connectors().items()
-        usable = {name: item for name, item in found if isinstance(item, Connector)}
-        return [render_role_policy(role, usable, self._parts.render()), render_service_account(role)]
+    async def _role(self, key: Key) -> bool:
+        role = self._world.usable_role(key.namespace, key.name)
+        wrote = False
+        if role is not None:
+            policy = render_role_policy(role, self._world.usable_connectors(), self._parts.render())
+            wrote = await self._put_in_place([policy, render_service_account(role)])
+        return await self._judge_role(key) or wrote
+
+    async def _judge_role(self, key: Key) -> bool:
+        """Say in the role's status whether tasks can run in it."""
+        found = self._world.roles.get(key.namespace, key.name)
+        if found is None or "deletionTimestamp" in found["metadata"]:
+            return False
+        before = AgentRoleStatus.model_validate(found.get("status", {}))
+        obstacle = self._world.obstacle(key.namespace, key.name)
+        generation = found["metadata"].get("generation", 0)
+        status = linting.role_status(before, generation, obstacle, self._parts.now())
+        if status is None:
+            return False
+        self._world.roles.put(await self._parts.writer.write_status(AGENT_ROLES, found, status))
+        return True
 
     async def _put_in_place(self, wanted: list[Object]) -> bool:
         wrote = False
@@ -244,7 +258,7 @@ class Controller:
         if plan.status is None:
             return False
         try:
-            self._world.tasks.put(await self._parts.writer.write_status(task, plan.status))
+            self._world.tasks.put(await self._parts.writer.write_status(AGENT_TASKS, task, plan.status))
         except ApiError as error:
             if not (error.conflict or error.not_found):
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final
@@ -46,7 +47,8 @@ class Operator:
         self.namespaces = Namespaces(client, self.world)
         self.news = News(self.world, self.queue, self.namespaces.on_enrolment)
         self.namespaces.news = self.news
-        self.election = Election(client, settings.namespace, MANAGER, settings.pod_name)
+        identity = settings.pod_name or socket.gethostname()
+        self.election = Election(client, settings.namespace, MANAGER, identity)
         self._prepared = asyncio.Event()
         self.compared = False
         """Whether the caches have been compared with the API server at least once."""
@@ -56,7 +58,7 @@ class Operator:
                 world=self.world,
                 queue=self.queue,
                 writer=self._writer(),
-                events=EventsRecorder(client, f"doorward.dev/{MANAGER}", settings.pod_name),
+                events=EventsRecorder(client, f"doorward.dev/{MANAGER}", identity),
                 metrics=metrics,
                 render=self.rendering.current,
                 term=self.election,

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     NAMESPACE_NOT_ENROLLED = "NamespaceNotEnrolled"
     ROLE_NOT_FOUND = "RoleNotFound"
     ROLE_INVALID = "RoleInvalid"
+    CONNECTOR_NOT_FOUND = "ConnectorNotFound"
     CONNECTOR_INVALID = "ConnectorInvalid"
     POLICY_IN_PLACE = "PolicyInPlace"
     POLICY_MISSING = "PolicyMissing"
@@ -49,8 +50,9 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.ACCEPTED: "Role, connectors and the shape of the agent fit together.",
     Reason.NAMESPACE_NOT_ENROLLED: "The namespace is not one where tasks run.",
     Reason.ROLE_NOT_FOUND: "The role that the task names does not exist in its namespace.",
-    Reason.ROLE_INVALID: "The role has a form that this version does not know.",
-    Reason.CONNECTOR_INVALID: "A Connector of the role has a form that this version does not know.",
+    Reason.ROLE_INVALID: "The role cannot be held as it is written.",
+    Reason.CONNECTOR_NOT_FOUND: "The role names a Connector that does not exist.",
+    Reason.CONNECTOR_INVALID: "A Connector of the role cannot be used as it is written.",
     Reason.POLICY_IN_PLACE: "The NetworkPolicies of namespace and role are there and unchanged.",
     Reason.POLICY_MISSING: "A NetworkPolicy is missing or changed; it is being applied.",
     Reason.IDENTITY_IN_PLACE: "The role's service account is there and unchanged.",

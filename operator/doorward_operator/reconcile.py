@@ -30,7 +30,7 @@ from doorward.render import (
     render_role_policy,
     render_service_account,
 )
-from doorward_operator import pods
+from doorward_operator import linting, pods
 from doorward_operator.pods import End, Finding, finding
 from doorward_operator.reasons import Reason
 from doorward_operator.statuses import Report, Verdict, updated
@@ -45,11 +45,14 @@ READABLE_WITHIN: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the cluster looks like around one task. A `Refusal` stands for what could not be parsed."""
+    """What the cluster looks like around one task."""
 
     namespace: Object | None = None
-    role: AgentRole | Refusal | None = None
-    connectors: Mapping[str, Connector | Refusal] = field(default_factory=dict)
+    role: AgentRole | None = None
+    """The role that the task names; None where there is none that can be read."""
+    obstacle: Finding | None = None
+    """What keeps every task of the role from running."""
+    connectors: Mapping[str, Connector] = field(default_factory=dict)
     unreadable_since: float | None = None
     """Since when pods and policies of the namespace are not known, in seconds since the epoch."""
     deny: Object | None = None
@@ -126,7 +129,7 @@ def _unreadable(task: AgentTask, since: float, now: float) -> Plan:
         return Plan(requeue_at=since + READABLE_WITHIN)
     if task.status.pod_name is not None:
         return Plan()
-    remedy = "Bind the ClusterRole doorward-operator-namespace to the operator in this namespace."
+    remedy = "Bind the ClusterRole doorward-operator-enrolled to the operator in this namespace."
     verdicts = {
         ConditionType.POLICY_READY: Verdict(holds=False, finding=finding(Reason.NOT_OBSERVED, remedy))
     }
@@ -134,15 +137,14 @@ def _unreadable(task: AgentTask, since: float, now: float) -> Plan:
 
 
 def _before_the_pod(task: AgentTask, observed: Observed, now: float, settings: RenderSettings) -> Plan:
-    obstacle = _obstacle(task, observed)
-    if obstacle is not None or not isinstance(observed.role, AgentRole):
-        return _report(task, _not_accepted(obstacle or finding(Reason.ROLE_NOT_FOUND)), now)
-    usable = _usable(observed.connectors)
+    role, obstacle = observed.role, _obstacle(task, observed)
+    if role is None or obstacle is not None:
+        return _report(task, _not_accepted(obstacle or _no_role(task)), now)
     try:
-        pod = render_pod(task, observed.role, usable, settings)
+        pod = render_pod(task, role, observed.connectors, settings)
     except Refusal as refusal:
         return _report(task, _not_accepted(_from_refusal(refusal)), now)
-    around = _surroundings(observed.role, usable, observed, settings)
+    around = _surroundings(role, observed, settings)
     if all(verdict.holds for verdict in around.values()) and not observed.rejection:
         return Plan(create=pod)
     verdicts = {ConditionType.ACCEPTED: _holds(Reason.ACCEPTED), **around}
@@ -154,32 +156,25 @@ def _before_the_pod(task: AgentTask, observed: Observed, now: float, settings: R
 
 def _obstacle(task: AgentTask, observed: Observed) -> Finding | None:
     """What keeps the task from being accepted, with its remedy."""
-    role = observed.role
     if not observed.enrolled:
         remedy = f"Enrol it with `kubectl doorward enroll {task.metadata.namespace}`."
         return finding(Reason.NAMESPACE_NOT_ENROLLED, remedy)
-    if role is None:
-        remedy = f"Apply the AgentRole {task.spec.role}, or name another one in a new task."
-        return finding(Reason.ROLE_NOT_FOUND, remedy)
-    if isinstance(role, Refusal):
-        return finding(Reason.ROLE_INVALID, role.detail)
-    for name in sorted({rule.connector for rule in role.spec.rules}):
-        found = observed.connectors.get(name)
-        if isinstance(found, Refusal):
-            return finding(Reason.CONNECTOR_INVALID, f"{name}: {found.detail}")
-    return None
+    if observed.obstacle is not None or observed.role is None:
+        return observed.obstacle
+    return linting.of_task(task, observed.role)
 
 
-def _usable(connectors: Mapping[str, Connector | Refusal]) -> dict[str, Connector]:
-    return {name: found for name, found in connectors.items() if isinstance(found, Connector)}
+def _no_role(task: AgentTask) -> Finding:
+    remedy = f"Apply the AgentRole {task.spec.role}, or name another one in a new task."
+    return finding(Reason.ROLE_NOT_FOUND, remedy)
 
 
 def _surroundings(
-    role: AgentRole, connectors: Mapping[str, Connector], observed: Observed, settings: RenderSettings
+    role: AgentRole, observed: Observed, settings: RenderSettings
 ) -> dict[ConditionType, Verdict]:
     """Compared in full each time: a pod is made only where policies and account stand as rendered."""
     closed = missing(observed.deny, render_default_deny(role.metadata.namespace)) is None
-    fenced = missing(observed.policy, render_role_policy(role, connectors, settings)) is None
+    fenced = missing(observed.policy, render_role_policy(role, observed.connectors, settings)) is None
     known = missing(observed.account, render_service_account(role)) is None
     return {
         ConditionType.POLICY_READY: _verdict(

@@ -19,7 +19,9 @@ def _positive(text: str) -> int:
 class Settings:
     """Settings of the process, each with its variable, its sentence and its default."""
 
-    pod_name: str = setting("DOORWARD_POD_NAME", str, "name of this pod: its identity in the election")
+    pod_name: str = setting(
+        "DOORWARD_POD_NAME", str, "name of this pod: its identity in the election; the host name if empty", ""
+    )
     namespace: str = setting(
         "DOORWARD_NAMESPACE", str, "namespace of the release, where the Lease is", "doorward-system"
     )

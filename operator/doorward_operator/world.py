@@ -9,9 +9,10 @@ from typing import Final, TypeVar
 from doorward.api.v1alpha1 import AgentRole, Connector, Resource
 from doorward.errors import Refusal
 from doorward.kube import Object
-from doorward.kube.resources import name_of
+from doorward.kube.resources import name_of, uid_of, version_of
 from doorward.render import names, pod_name, role_object
-from doorward_operator import trim
+from doorward_operator import linting, trim
+from doorward_operator.pods import Finding
 from doorward_operator.reconcile import Observed
 from doorward_operator.store import Store
 
@@ -45,6 +46,7 @@ class World:
         self.accounts = Store(trim.whole)
         self.unreadable: dict[str, float] = {}
         """Enrolled namespaces whose pods and policies are not known yet, and since when."""
+        self._obstacles: dict[str, tuple[tuple[int, ...], Finding | None]] = {}
         self._parsed: dict[str, tuple[str, Resource | Refusal]] = {}
 
     def around(self, task: Object) -> Observed:
@@ -54,7 +56,8 @@ class World:
         name = pod_name(name_of(task), task["metadata"]["uid"])
         return Observed(
             namespace=self.namespaces.get("", namespace),
-            role=self.role(namespace, role),
+            role=self.usable_role(namespace, role),
+            obstacle=self.obstacle(namespace, role),
             connectors=self.usable_connectors(),
             unreadable_since=self.unreadable.get(namespace),
             deny=self.policies.get(namespace, names.DEFAULT_DENY),
@@ -76,9 +79,31 @@ class World:
         found = self.roles.get(namespace, name)
         return None if found is None else self._parse(found, AgentRole.parse)
 
-    def usable_connectors(self) -> dict[str, Connector | Refusal]:
-        """All connectors by name."""
+    def usable_role(self, namespace: str, name: str) -> AgentRole | None:
+        """A role as a model; None where it is not there or could not be parsed."""
+        found = self.role(namespace, name)
+        return found if isinstance(found, AgentRole) else None
+
+    def all_connectors(self) -> dict[str, Connector | Refusal]:
+        """All connectors by name; refusals where they could not be parsed."""
         return {key[1]: self._parse(found, Connector.parse) for key, found in self.connectors.entries()}
+
+    def usable_connectors(self) -> dict[str, Connector]:
+        """The connectors that could be parsed, by name."""
+        found = self.all_connectors().items()
+        return {name: item for name, item in found if isinstance(item, Connector)}
+
+    def obstacle(self, namespace: str, name: str) -> Finding | None:
+        """What keeps tasks of the role from running; found once per version of role and connectors."""
+        raw, role = self.roles.get(namespace, name), self.role(namespace, name)
+        if raw is None or role is None:
+            return None
+        stand = (version_of(raw), *(version_of(found) for _, found in self.connectors.entries()))
+        known = self._obstacles.get(uid_of(raw))
+        if known is None or known[0] != stand:
+            known = (stand, linting.of_role(role, self.all_connectors()))
+            self._obstacles[uid_of(raw)] = known
+        return known[1]
 
     def tasks_of(
         self, namespace: str, role: str | None = None, *, without_pod: bool = False

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from doorward.api.v1alpha1 import AgentTaskStatus
+from doorward.api.v1alpha1 import AgentRoleStatus, AgentTaskStatus
 from doorward.errors import DoorwardError
 from doorward.kube import ApiError, Client, Object
 from doorward.kube.resources import (
@@ -77,18 +77,19 @@ class Writer:
             raise NameTaken(f"the pod {name_of(pod)} belongs to somebody else: delete it")
         return live
 
-    async def write_status(self, task: Object, status: AgentTaskStatus) -> Object:
-        """Write the status computed from this version of the task; 409 if there is a newer one."""
+    async def write_status(
+        self, resource: Resource, found: Object, status: AgentTaskStatus | AgentRoleStatus
+    ) -> Object:
+        """Write the status computed from this version of the object; 409 if there is a newer one."""
         await self._turn()
         wanted = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        gone = {key: None for key in task.get("status", {}) if key not in wanted}
+        gone = {key: None for key in found.get("status", {}) if key not in wanted}
         body = {
-            "metadata": {"resourceVersion": task["metadata"]["resourceVersion"]},
+            "metadata": {"resourceVersion": found["metadata"]["resourceVersion"]},
             "status": {**gone, **wanted},
         }
-        return await self._client.merge(
-            AGENT_TASKS, name_of(task), body, namespace_of(task), subresource="status"
-        )
+        name, namespace = name_of(found), namespace_of(found)
+        return await self._client.merge(resource, name, body, namespace, subresource="status")
 
     async def repair(self, wanted: Missing) -> Object:
         """Put one object of the surroundings in place."""

@@ -126,7 +126,7 @@ class Election:
         return True
 
     def _may_take(self, lease: Object) -> bool:
-        holder = lease.get("spec", {}).get("holderIdentity") or ""
+        holder = (lease.get("spec") or {}).get("holderIdentity") or ""
         if holder in {"", self.identity}:
             return True
         version, now = lease["metadata"]["resourceVersion"], self._monotonic()
@@ -140,7 +140,7 @@ class Election:
         return {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata, "spec": spec}
 
     def _taken(self, lease: Object) -> Object:
-        spec = lease.get("spec", {})
+        spec = lease.get("spec") or {}
         if spec.get("holderIdentity") != self.identity:
             transitions = int(spec.get("leaseTransitions", 0)) + 1
             spec = {**spec, "acquireTime": _now(), "leaseTransitions": transitions}

@@ -203,15 +203,15 @@ def _plain(amounts: Amounts) -> dict[str, dict[str, str]]:
 
 def _runtime_class(task: AgentTask, role: AgentRole) -> str | None:
     wanted, given = task.spec.agent.runtime_class_name, role.spec.agent.runtime_class_name
-    if wanted is not None and given is not None and wanted != given:
+    if wanted is not None and wanted != given:
         raise Refusal(
             Code.OUT_OF_SCOPE,
-            f"runtimeClassName {wanted} is not the {given} of the role",
+            f"runtimeClassName {wanted} is not the {given or 'default'} of the role",
             rule="agent.runtimeClassName",
-            allowed=given,
+            allowed=given or "none",
             ask="leave runtimeClassName out of the task",
         )
-    return given or wanted
+    return given
 
 
 def _check_image(task: AgentTask, role: AgentRole) -> None:

@@ -40,7 +40,7 @@ FULL_TASK: dict[str, Any] = {
     "deadline": "2h",
 }
 FULL_ROLE: dict[str, Any] = {
-    "agent": {"resources": {"limits": {"cpu": "2", "memory": "4Gi"}}},
+    "agent": {"resources": {"limits": {"cpu": "2", "memory": "4Gi"}}, "runtimeClassName": "gvisor"},
     "rules": [
         {"name": "comment", "connector": "code", "actions": ["issue.comment"]},
         {"name": "review", "connector": "review", "actions": ["pull.review"]},
