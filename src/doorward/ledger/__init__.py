@@ -1,5 +1,6 @@
 """The ledger: everything asked, decided, spent and done, durable before anybody is answered."""
 
+from doorward.ledger import revocations
 from doorward.ledger.book import Ledger
 from doorward.ledger.chain import Head, Link
 from doorward.ledger.values import (
@@ -9,6 +10,7 @@ from doorward.ledger.values import (
     Claim,
     Denied,
     Door,
+    Ended,
     Epoch,
     Evidence,
     Granted,
@@ -31,6 +33,7 @@ __all__ = [
     "Claim",
     "Denied",
     "Door",
+    "Ended",
     "Epoch",
     "Evidence",
     "Granted",
@@ -47,4 +50,5 @@ __all__ = [
     "Session",
     "TaskRow",
     "Terms",
+    "revocations",
 ]

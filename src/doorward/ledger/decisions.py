@@ -166,6 +166,7 @@ def _grant(txn: Transaction, ask: Ask, session: Row, found: Permit, terms: Terms
         action=ask.action,
         effect=found.effect.value,
         rule=found.rule,
+        resource=json.dumps(dict(ask.resource), sort_keys=True),
         digest=ask.digest,
         epoch=terms.epoch,
         issued_at=issued_at,

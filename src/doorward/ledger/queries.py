@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Final
@@ -9,8 +10,8 @@ from typing import Final
 from sqlalchemy import Engine, bindparam, select
 
 from doorward.ledger.chain import Link, first_break
-from doorward.ledger.schema import EVENTS, SESSIONS, TASKS
-from doorward.ledger.values import Session, TaskRow
+from doorward.ledger.schema import CAPABILITIES, EVENTS, SESSIONS, TASKS
+from doorward.ledger.values import Ended, Session, TaskRow
 
 PAGE: Final = 1000
 
@@ -29,10 +30,26 @@ _SESSIONS: Final = (
         TASKS.c.role,
         TASKS.c.pod_uid,
         SESSIONS.c.thumbprint,
+        SESSIONS.c.peer,
         SESSIONS.c.opened_at,
     )
     .join(TASKS, TASKS.c.uid == SESSIONS.c.task_uid)
     .where(SESSIONS.c.closed_at.is_(None))
+)
+
+_ENDED: Final = (
+    select(
+        CAPABILITIES.c.rule,
+        CAPABILITIES.c.connector,
+        CAPABILITIES.c.action,
+        CAPABILITIES.c.outcome,
+        CAPABILITIES.c.resource,
+    )
+    .select_from(SESSIONS)
+    .join(CAPABILITIES, CAPABILITIES.c.session == SESSIONS.c.id)
+    .where(SESSIONS.c.task_uid == bindparam("task"), CAPABILITIES.c.outcome.is_not(None))
+    .order_by(CAPABILITIES.c.jti.desc())
+    .limit(bindparam("most"))
 )
 
 
@@ -71,6 +88,12 @@ class Reader:
         """Every task that ever had a session."""
         with self._engine.connect() as connection:
             return [TaskRow(**row) for row in connection.execute(_TASKS).mappings()]
+
+    def outcomes(self, task_uid: str, most: int = PAGE) -> tuple[Ended, ...]:
+        """What the actions of a task came to, oldest first; of more than `most` the newest."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(_ENDED, {"task": task_uid, "most": most}).mappings().all()
+        return tuple(Ended(**{**row, "resource": json.loads(row["resource"])}) for row in reversed(rows))
 
     def open_sessions(self) -> list[Session]:
         """Sessions that nobody closed."""

@@ -123,7 +123,7 @@ def _again(txn: Transaction, row: Row, claim: Claim) -> Redeemed | Refused:
     spent_by = (row["redeemer"], row["instance"], row["nonce"])
     if spent_by != (claim.redeemer, claim.instance, claim.nonce):
         return _refused(txn, row, claim, Refusal(Code.REPLAYED, "the capability was spent before"))
-    return Redeemed(row["redemption"], row["execute_by"], None, row["connector"])
+    return Redeemed(row["redemption"], row["execute_by"], None)
 
 
 def _spend(txn: Transaction, row: Row, claim: Claim) -> Redeemed | Refused:
@@ -153,7 +153,7 @@ def _spend(txn: Transaction, row: Row, claim: Claim) -> Redeemed | Refused:
         digest=row["digest"],
         executeBy=int(until * 1000),
     )
-    return Redeemed(redemption, until, event.hash, row["connector"])
+    return Redeemed(redemption, until, event.hash)
 
 
 def _refused(txn: Transaction, row: Row | None, claim: Claim, refusal: Refusal) -> Refused:
@@ -176,7 +176,7 @@ def report(txn: Transaction, told: Report) -> Recorded | Refused:
         return Refused(Refusal(Code.CAPABILITY_INVALID, "there is no such redemption of yours"))
     said = _digest(told)
     if row["outcome_report"] == said:
-        return Recorded(row["outcome_event"], row["connector"], new=False)
+        return Recorded(row["outcome_event"], row["connector"], row["action"], new=False)
     if row["outcome_report"] not in {None, LOST}:
         return Refused(Refusal(Code.REPLAYED, "another outcome was reported before"))
     event = txn.append(
@@ -197,7 +197,7 @@ def report(txn: Transaction, told: Report) -> Recorded | Refused:
     txn.run(_SETTLE, settled=told.redemption, result=told.outcome, told=event.hash, reported=said)
     if told.outcome == "failed" and not told.sent and row["outcome_report"] is None:
         _give_back(txn, row["decision"])
-    return Recorded(event.hash, row["connector"], new=True)
+    return Recorded(event.hash, row["connector"], row["action"], new=True)
 
 
 def _digest(told: Report) -> str:

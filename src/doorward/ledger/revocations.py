@@ -45,6 +45,11 @@ def capability(of_namespace: str, jti: str) -> str:
     return f"capability:{of_namespace}/{jti}"
 
 
+def grant(of_namespace: str, name: str) -> str:
+    """The subject of one Grant."""
+    return f"grant:{of_namespace}/{name}"
+
+
 def revoked(txn: Transaction, of_namespace: str, task_name: str, role_name: str, jti: str = "") -> str | None:
     """UID of a Revocation that covers this, if there is one."""
     row = txn.one(

@@ -165,6 +165,7 @@ def _session(task: Row, row: Row) -> Session:
         role=task["role"],
         pod_uid=task["pod_uid"],
         thumbprint=row["thumbprint"],
+        peer=row["peer"],
         opened_at=row["opened_at"],
     )
 

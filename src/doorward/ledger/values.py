@@ -75,6 +75,8 @@ class Session:
     role: str
     pod_uid: str
     thumbprint: str
+    peer: str
+    """Address that the door came from; its requests come from there too."""
     opened_at: float
 
 
@@ -174,7 +176,6 @@ class Redeemed:
     execute_by: float
     event: str | None
     """None where it was the same connector's retry."""
-    connector: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +194,23 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """One action of a task that has ended."""
+
+    rule: str
+    connector: str
+    action: str
+    outcome: Outcome
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """An outcome is durable."""
 
     event: str
     connector: str
+    action: str
     new: bool
 
 

@@ -1,0 +1,73 @@
+"""The live questions that the broker asks the API server, apart from what it follows anyway."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Final, Protocol, TypeVar
+
+from doorward.errors import Code, Refusal
+from doorward.kube import ApiError, Client, Identity, Object, resources, token_review
+
+T = TypeVar("T")
+
+AUDIENCE: Final = "doorward-broker"
+"""Audience of a door's token and of its proofs."""
+REDEMPTIONS: Final = "doorward-redemptions"
+"""Audience of a connector's token."""
+
+
+class Cluster(Protocol):
+    """Each question raises `Refusal(unavailable)` when it was not answered."""
+
+    async def review(self, token: str, audience: str) -> Identity:
+        """Who holds the token. Raises `Refusal(session_invalid)`."""
+
+    async def pod(self, namespace: str, name: str) -> Object | None:
+        """The pod as it is now."""
+
+    async def task(self, namespace: str, name: str) -> Object | None:
+        """The AgentTask as it is now."""
+
+    async def revocations(self, namespace: str) -> list[Object]:
+        """The Revocations of a namespace as they are now."""
+
+
+class Live:
+    """The API server itself."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def review(self, token: str, audience: str) -> Identity:
+        """See `Cluster`."""
+        return await _answered(token_review(self._client, token, audience))
+
+    async def pod(self, namespace: str, name: str) -> Object | None:
+        """See `Cluster`."""
+        return await _answered(self._client.find(resources.PODS, name, namespace))
+
+    async def task(self, namespace: str, name: str) -> Object | None:
+        """See `Cluster`."""
+        return await _answered(self._client.find(resources.AGENT_TASKS, name, namespace))
+
+    async def revocations(self, namespace: str) -> list[Object]:
+        """See `Cluster`."""
+        return await _answered(self._revocations(namespace))
+
+    async def _revocations(self, namespace: str) -> list[Object]:
+        pages = self._client.pages(resources.REVOCATIONS, namespace)
+        return [_typed(item) async for page in pages for item in page.items]
+
+
+def _typed(item: Object) -> Object:
+    kind = resources.REVOCATIONS
+    return {**item, "apiVersion": kind.api_version, "kind": kind.kind}
+
+
+async def _answered(question: Awaitable[T]) -> T:
+    try:
+        return await question
+    except ApiError as error:
+        raise Refusal(
+            Code.UNAVAILABLE, f"the API server did not answer: {error.reason}", ask="try again"
+        ) from error

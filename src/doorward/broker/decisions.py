@@ -1,0 +1,273 @@
+"""From a request to a durable answer: parse, gather, decide, write down, mint. Each step is small."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from doorward import policy
+from doorward.api.v1alpha1 import AgentTask, Connector
+from doorward.broker.facts import Facts
+from doorward.broker.metrics import Metrics
+from doorward.broker.sessions import Open, Sessions
+from doorward.catalogue import Catalogue, load
+from doorward.core import digest
+from doorward.core.action import Action, Attachment, resource_of
+from doorward.core.clock import Clock
+from doorward.core.decision import Denial, Permit
+from doorward.core.effect import Effect
+from doorward.core.strictjson import Json
+from doorward.errors import Code, ConfigError, Refusal
+from doorward.ledger import Ask, Denied, Granted, Ledger, Terms
+from doorward.policy import ActionRequest, Context
+from doorward.policy.reach import effect_of
+from doorward.tokens import mint
+from doorward.tokens.claims import LIFETIME
+from doorward.tokens.keys import SigningKeys
+from doorward.tokens.mint import Binding
+
+MAX_ATTACHMENTS: Final = 16
+_MEMBERS: Final = frozenset({"request", "connector", "action", "args", "attachments"})
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_HEX: Final = re.compile(r"[0-9a-f]{64}")
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_MAX_SIZE: Final = 2**40
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A request for a decision, parsed."""
+
+    request: str
+    wanted: ActionRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Issuing:
+    """What capabilities are made with."""
+
+    issuer: str
+    epoch: str
+    max_denials: int
+
+
+@dataclass
+class Decider:
+    """Decides for open sessions."""
+
+    facts: Facts
+    sessions: Sessions
+    ledger: Ledger
+    issuing: Issuing
+    metrics: Metrics
+    clock: Clock
+    effects: Effects
+
+    async def decide(self, opened: Open, body: Mapping[str, Json], keys: SigningKeys) -> dict[str, Json]:
+        """The answer to `POST /v1/decisions`. Raises the `Refusal` of a denial, recorded before."""
+        started = time.perf_counter()
+        wish = parse(body)
+        context = await self.gather(opened, wish.wanted.connector)
+        verdict = policy.decide(wish.wanted, context)
+        ask = _ask(opened, wish, verdict, context)
+        answer = await self._write(ask, verdict)
+        self._count(wish, answer, context, started)
+        if isinstance(answer, Denied):
+            if answer.froze:
+                self.sessions.freeze(opened.session.task_uid, "too many denials")
+                self.metrics.froze()
+            raise answer.denial.refusal(answer.decision or None)
+        assert isinstance(verdict, Permit)  # noqa: S101 - the ledger grants nothing else
+        self.effects.remember(answer.capability, verdict.effect)
+        return self._minted(verdict, answer, opened, keys)
+
+    async def actions(self, opened: Open) -> list[Json]:
+        """The answer to `GET /v1/actions`: what exists for this task, with what is used of it."""
+        rows: list[policy.VisibleAction] = []
+        for connector in sorted({rule.connector for rule in opened.pinned_role.spec.rules}):
+            context = await self.gather(opened, connector)
+            rows += policy.visible_actions(context)
+        counters = [(item.key, item.window_seconds) for row in rows for item in row.reservations]
+        used = dict(zip(counters, await self.ledger.used(counters), strict=True))
+        return [_row(row, used) for row in rows]
+
+    async def gather(self, opened: Open, connector: str) -> Context:
+        """Everything that the policy may look at. Raises `Refusal(task_ended)` without the task."""
+        session = opened.session
+        task = self.facts.tasks.get(session.task_uid)
+        if task is None:
+            raise Refusal(Code.TASK_ENDED, "the task was deleted", ask="apply a new task")
+        found = self.facts.connectors.get(connector)
+        vocabulary = vocabulary_of(found)
+        return Context(
+            task=task,
+            pinned_role=opened.pinned_role,
+            current_role=self.facts.roles.get((session.namespace, session.role)),
+            connector=found,
+            actions=vocabulary.actions if vocabulary else {},
+            catalogue_hash=vocabulary.hash if vocabulary else "",
+            namespace_labels=self.facts.namespaces.get(session.namespace, {}),
+            now=self.clock(),
+            ended=not self.facts.enrolled(session.namespace),
+            revoked=self.facts.is_revoked(session.namespace, session.task, session.role),
+            outcomes=await self._outcomes(opened, task),
+        )
+
+    async def _outcomes(self, opened: Open, task: AgentTask) -> tuple[policy.Outcome, ...]:
+        """What the task's actions came to; read only where a condition could ask for it."""
+        current = self.facts.roles.get((opened.session.namespace, opened.session.role))
+        rules = [*opened.pinned_role.spec.rules, *(current.spec.rules if current else ())]
+        if not task.spec.stages and all(rule.when is None for rule in rules):
+            return ()
+        ended = await asyncio.to_thread(self.ledger.reader.outcomes, task.metadata.uid)
+        return tuple(
+            policy.Outcome(item.rule, item.connector, item.action, item.outcome, item.resource)
+            for item in ended
+        )
+
+    async def _write(self, ask: Ask, verdict: Permit | Denial) -> Granted | Denied:
+        terms = Terms(self.issuing.epoch, LIFETIME, self.issuing.max_denials, policy.over_limit)
+        if isinstance(verdict, Denial):
+            return await self.ledger.deny(ask, verdict, terms)
+        return await self.ledger.permit(ask, verdict, terms)
+
+    def _count(self, wish: Wish, answer: Granted | Denied, context: Context, started: float) -> None:
+        found = context.actions.get(wish.wanted.action)
+        effect = effect_of(found, context.connector) if found and context.connector else None
+        self.metrics.decided(
+            answer.denial.code.value if isinstance(answer, Denied) else "",
+            wish.wanted.connector if context.connector else "",
+            effect,
+            time.perf_counter() - started,
+        )
+
+    def _minted(self, permit: Permit, granted: Granted, opened: Open, keys: SigningKeys) -> dict[str, Json]:
+        binding = Binding(
+            capability_id=granted.capability,
+            decision_id=granted.decision,
+            event_hash=granted.event,
+            epoch=self.issuing.epoch,
+            key_thumbprint=opened.session.thumbprint,
+            now=granted.issued_at,
+        )
+        return {
+            "decision": granted.decision,
+            "capability": mint.mint(permit, binding, self.issuing.issuer, keys),
+            "expires": granted.issued_at + LIFETIME,
+            "digest": digest.of(permit.action),
+            "event": granted.event,
+        }
+
+
+class Effects:
+    """The effects of the latest capabilities, for redemptions; whoever is not in it is looked at closely."""
+
+    def __init__(self, most: int = 50_000) -> None:
+        self._known: dict[str, Effect] = {}
+        self._most = most
+
+    def remember(self, jti: str, effect: Effect) -> None:
+        """Keep the effect of a capability."""
+        self._known[jti] = effect
+        if len(self._known) > self._most:
+            del self._known[next(iter(self._known))]
+
+    def reversible(self, jti: str) -> bool:
+        """Whether the capability is known to do nothing beyond a draft."""
+        found = self._known.get(jti)
+        return found is not None and found.rank <= Effect.DRAFT.rank
+
+
+def parse(body: Mapping[str, Json]) -> Wish:
+    """The closed shape of a request for a decision. Raises `Refusal(malformed)`."""
+    if set(body) != _MEMBERS:
+        raise _malformed(f"the members must be exactly {', '.join(sorted(_MEMBERS))}")
+    match body:
+        case {
+            "request": str(request),
+            "connector": str(connector),
+            "action": str(action),
+            "args": dict(args),
+            "attachments": list(attachments),
+        } if _UUID.fullmatch(request) and _NAME.fullmatch(connector) and _NAME.fullmatch(action):
+            found = tuple(_attachment(item) for item in attachments)
+            if len(found) > MAX_ATTACHMENTS or len({item.name for item in found}) != len(found):
+                raise _malformed(f"at most {MAX_ATTACHMENTS} attachments, each with its own name")
+            return Wish(request, ActionRequest(connector, action, args, found))
+    raise _malformed("request is a UUID, connector and action are names, args an object, attachments a list")
+
+
+def vocabulary_of(connector: Connector | None) -> Catalogue | None:
+    """The catalogue of a Connector's type; None for a type that this version does not know."""
+    try:
+        return load(connector.spec.type) if connector else None
+    except ConfigError:
+        return None
+
+
+def _attachment(item: Json) -> Attachment:
+    match item:
+        case {"name": str(name), "sha256": str(sha256), "size": int(size), **rest} if not rest:
+            if _NAME.fullmatch(name) and _HEX.fullmatch(sha256) and _fits(size):
+                return Attachment(name, sha256, size)
+    raise _malformed("an attachment has a name, the sha256 of its bytes in hex, and their number")
+
+
+def _fits(size: object) -> bool:
+    return type(size) is int and 0 <= size <= _MAX_SIZE
+
+
+def _ask(opened: Open, wish: Wish, verdict: Permit | Denial, context: Context) -> Ask:
+    action = verdict.action if isinstance(verdict, Permit) else _asked(wish.wanted, context)
+    found = context.actions.get(wish.wanted.action)
+    return Ask(
+        session=opened.session.id,
+        request=wish.request,
+        connector=action.connector,
+        action=action.name,
+        effect=effect_of(found, context.connector).value if found and context.connector else None,
+        digest=digest.of(action),
+        resource=action.resource,
+        attachments=tuple(
+            {"name": item.name, "sha256": item.sha256, "size": item.size} for item in action.attachments
+        ),
+    )
+
+
+def _asked(wanted: ActionRequest, context: Context) -> Action:
+    """What was asked for, as far as it can be told: a denied action may not name its resource."""
+    action = Action(wanted.connector, wanted.action, {}, wanted.args, wanted.attachments)
+    found = context.actions.get(wanted.action)
+    try:
+        return replace(action, resource=resource_of(found, wanted.args)) if found else action
+    except Refusal:
+        return action
+
+
+def _row(row: policy.VisibleAction, used: Mapping[Any, int]) -> dict[str, Json]:
+    return {
+        "connector": row.connector,
+        "action": row.action,
+        "effect": row.effect.value,
+        "summary": row.summary,
+        "rule": row.rule,
+        "arguments": row.arguments,
+        "resources": {name: list(globs) for name, globs in row.resources.items()},
+        "approval": row.approval,
+        "limits": [
+            {
+                "limit": item.limit,
+                "used": used[item.key, item.window_seconds],
+                "windowSeconds": item.window_seconds,
+            }
+            for item in row.reservations
+        ],
+    }
+
+
+def _malformed(detail: str) -> Refusal:
+    return Refusal(Code.MALFORMED, detail, allowed="{request, connector, action, args, attachments}")

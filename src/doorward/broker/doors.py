@@ -1,0 +1,193 @@
+"""The listener for doors: sessions, the fence, actions, decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from doorward import serving
+from doorward.broker.canaries import Canaries
+from doorward.broker.decisions import Decider
+from doorward.broker.facts import Facts
+from doorward.broker.heartbeat import Heartbeat
+from doorward.broker.metrics import Metrics
+from doorward.broker.opening import Claimed, Opener, seconds_of
+from doorward.broker.places import Places
+from doorward.broker.sessions import Open, Sessions
+from doorward.core import duration
+from doorward.core.clock import Clock
+from doorward.core.strictjson import Json
+from doorward.errors import Code, Refusal
+from doorward.ledger import Ledger
+from doorward.render import connectors_of
+from doorward.serving import Buckets, Request, Route
+from doorward.telemetry.events import Event
+from doorward.tokens.keys import SigningKeys
+
+MAX_TOKEN: Final = 8192
+MAX_PROBES: Final = 64
+
+
+@dataclass
+class Doors:
+    """Handlers of the listener."""
+
+    sessions: Sessions
+    opener: Opener
+    decider: Decider
+    ledger: Ledger
+    facts: Facts
+    heartbeat: Heartbeat
+    canaries: Canaries
+    places: Places
+    metrics: Metrics
+    keys: Callable[[], SigningKeys]
+    clock: Clock
+    openings: Buckets
+    peers: Buckets
+    calls: Buckets
+
+    def routes(self) -> list[Route]:
+        """What the listener serves besides the public documents."""
+        return [
+            Route("POST", "/v1/sessions", self.open),
+            Route("POST", "/v1/fence", self.fence),
+            Route("GET", "/v1/canaries", self.show_canaries),
+            Route("GET", "/v1/actions", self.actions),
+            Route("POST", "/v1/decisions", self.decide),
+        ]
+
+    async def open(self, request: Request) -> web.StreamResponse:
+        """`POST /v1/sessions`: open the session of the pod that the token is bound to."""
+        self.openings.take(request.peer, self.clock())
+        try:
+            document = await self._open(request)
+        except Refusal as refusal:
+            self.metrics.opened(refusal.code.value)
+            raise
+        self.metrics.opened()
+        return serving.json(document, status=201)
+
+    async def fence(self, request: Request) -> web.StreamResponse:
+        """`POST /v1/fence`: what the door's probes found; one that got through freezes the task."""
+        opened = self._authenticate(request)
+        probes = parse_probes(request.json())
+        through = [probe["name"] for probe in probes if not probe["blocked"]]
+        if through:
+            await self._breached(opened, through)
+        if not opened.fence_proven:
+            names = sorted({str(probe["name"]) for probe in probes})
+            await self.ledger.record(
+                Event.FENCE_PROVEN, opened.session.task_uid, session=opened.session.id, probes=names
+            )
+            opened.fence_proven = True
+        return serving.empty()
+
+    async def show_canaries(self, request: Request) -> web.StreamResponse:
+        """`GET /v1/canaries`: which canaries live at this moment."""
+        self._authenticate(request)
+        return serving.json({"canaries": self.canaries.document()})
+
+    async def actions(self, request: Request) -> web.StreamResponse:
+        """`GET /v1/actions`: what exists for this task."""
+        opened = self._authenticate(request)
+        self.heartbeat.check()
+        return serving.json({"actions": await self.decider.actions(opened)})
+
+    async def decide(self, request: Request) -> web.StreamResponse:
+        """`POST /v1/decisions`: a capability for one action, or the no."""
+        opened = self._authenticate(request)
+        self.heartbeat.check()
+        return serving.json(await self.decider.decide(opened, request.json(), self.keys()))
+
+    def _authenticate(self, request: Request) -> Open:
+        now = self.clock()
+        self.peers.take(request.peer, now)
+        opened = self.sessions.authenticate(request)
+        self.calls.take(opened.session.id, now)
+        return opened
+
+    async def _open(self, request: Request) -> dict[str, Json]:
+        proof = self.sessions.prove(request)
+        token = parse_token(request.json())
+        self.heartbeat.check()
+        claimed = await self.opener.identify(token, request.peer)
+        found = claimed.task
+        if self.facts.is_revoked(found.metadata.namespace, found.metadata.name, found.spec.role):
+            raise Refusal(Code.REVOKED, "the task was revoked", ask="a person has to apply a new task")
+        try:
+            opened = await self.opener.open(claimed, proof.thumbprint, request.peer)
+        except Refusal as refusal:
+            if refusal.code is Code.TASK_FROZEN:
+                self.sessions.freeze(found.metadata.uid, refusal.detail)
+                self.metrics.froze()
+            raise
+        self.sessions.add(opened.session, claimed.role, opened.replaced)
+        return {
+            "session": opened.session.id,
+            "task": task_document(claimed),
+            "connectors": await self._connectors(claimed),
+            "canaries": self.canaries.document(),
+        }
+
+    async def _connectors(self, claimed: Claimed) -> list[Json]:
+        found = connectors_of(claimed.role, self.facts.connectors)
+        return [await self.places.document(connector) for connector in found]
+
+    async def _breached(self, opened: Open, through: Sequence[Json]) -> None:
+        uid, names = opened.session.task_uid, ", ".join(str(name) for name in through)
+        reason = f"the pod reached what it must not reach: {names}"
+        await self.ledger.record(
+            Event.FENCE_BREACHED, uid, session=opened.session.id, probes=[str(name) for name in through]
+        )
+        await self.ledger.freeze(uid, reason)
+        self.sessions.freeze(uid, reason)
+        self.metrics.froze()
+        raise Refusal(Code.TASK_FROZEN, reason, ask="the platform team has to look at the fence")
+
+
+def parse_token(body: Mapping[str, Json]) -> str:
+    """The token of an opening. Raises `Refusal(malformed)`."""
+    match body:
+        case {"token": str(token), **rest} if not rest and 0 < len(token) <= MAX_TOKEN and token.isascii():
+            return token
+    raise Refusal(Code.MALFORMED, "not a session opening", allowed="{token}")
+
+
+def parse_probes(body: Mapping[str, Json]) -> list[dict[str, Any]]:
+    """The probes of a fence report. Raises `Refusal(malformed)`."""
+    match body:
+        case {"probes": list(probes), **rest} if not rest and 0 < len(probes) <= MAX_PROBES:
+            return [_probe(item) for item in probes]
+    raise Refusal(Code.MALFORMED, "not a fence report", allowed=f"{{probes}}, at most {MAX_PROBES}")
+
+
+def _probe(item: Json) -> dict[str, Any]:
+    match item:
+        case {
+            "name": str(name),
+            "host": str(host),
+            "port": int(port),
+            "protocol": "tcp" | "udp" as protocol,
+            "blocked": bool(blocked),
+            **rest,
+        } if not rest and len(name) <= 128 and len(host) <= 128:
+            return {"name": name, "host": host, "port": port, "protocol": protocol, "blocked": blocked}
+    raise Refusal(Code.MALFORMED, "not a probe", allowed="{name, host, port, protocol, blocked}")
+
+
+def task_document(claimed: Claimed) -> dict[str, Json]:
+    """What the agent may know of its task."""
+    task, pod = claimed.task, claimed.pod
+    begun = pod.get("status", {}).get("startTime") or pod["metadata"]["creationTimestamp"]
+    return {
+        "namespace": task.metadata.namespace,
+        "name": task.metadata.name,
+        "uid": task.metadata.uid,
+        "role": task.spec.role,
+        "input": dict(task.spec.input),
+        "deadline": seconds_of(begun) + duration.seconds(task.spec.deadline),
+    }

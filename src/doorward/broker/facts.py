@@ -1,0 +1,216 @@
+"""What the broker knows of the cluster: one value, fed by events, read by decisions.
+
+Everything is held as a parsed model. What cannot be parsed is treated as absent, which permits nothing;
+a Revocation that cannot be parsed takes its whole namespace back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from doorward.api.v1alpha1 import AgentRole, AgentTask, Connector, Revocation
+from doorward.errors import Refusal
+from doorward.kube import Change, ChangeType, Object, Resource, resources
+from doorward.ledger import TaskRow, revocations
+from doorward.render import is_enrolled
+from doorward.telemetry import log
+
+_LOG: Final = log.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EndTask:
+    """A task is over: its sessions close."""
+
+    uid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Latch:
+    """A revocation is to be taken in."""
+
+    uid: str
+    subjects: tuple[str, ...]
+    name: str
+    reason: str
+
+
+Consequence = EndTask | Latch
+
+
+@dataclass
+class Facts:
+    """The followed part of the cluster. Reading never waits; `apply` is called by the informers alone."""
+
+    release_namespace: str
+    tasks: dict[str, AgentTask] = field(default_factory=dict)
+    """By UID; only those that are not being deleted."""
+    roles: dict[tuple[str, str], AgentRole] = field(default_factory=dict)
+    connectors: dict[str, Connector] = field(default_factory=dict)
+    namespaces: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Name -> labels."""
+    pods: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Running task pods of enrolled namespaces -> UID."""
+    revoked: dict[str, frozenset[str]] = field(default_factory=dict)
+    """UID of each Revocation -> its subjects."""
+
+    def enrolled(self, namespace: str) -> bool:
+        """Whether tasks may run there."""
+        return is_enrolled(dict(self.namespaces.get(namespace, {})))
+
+    def is_revoked(self, namespace: str, task: str, role: str) -> bool:
+        """Whether a Revocation covers the task."""
+        wanted = subjects_covering(namespace, task, role)
+        return any(subjects & wanted for subjects in self.revoked.values())
+
+    def serving(self, namespace: str, service: str) -> list[Connector]:
+        """The Connectors whose Service, and so whose service account, this is."""
+        return [
+            connector
+            for connector in self.connectors.values()
+            if (connector.spec.service.namespace, connector.spec.service.name) == (namespace, service)
+        ]
+
+    def apply(self, resource: Resource, change: Change) -> list[Consequence]:
+        """Take one piece of news in; what follows for the ledger is returned."""
+        present = change.type is ChangeType.PRESENT
+        match resource:
+            case resources.AGENT_TASKS:
+                return self._task(change.object, present=present)
+            case resources.AGENT_ROLES:
+                _keep(self.roles, _key(change.object), _parsed(AgentRole, change.object) if present else None)
+            case resources.CONNECTORS:
+                name = change.object["metadata"]["name"]
+                _keep(self.connectors, name, _parsed(Connector, change.object) if present else None)
+            case resources.NAMESPACES:
+                labels = change.object["metadata"].get("labels", {}) if present else None
+                _keep(self.namespaces, change.object["metadata"]["name"], labels)
+            case resources.PODS:
+                return self._pod(change.object, present=present)
+            case resources.REVOCATIONS:
+                return self._revocation(change.object) if present else []
+        return []
+
+    def missed(self, live: Iterable[TaskRow], namespace: str | None = None) -> list[Consequence]:
+        """Tasks that the ledger thinks alive and that ended while nobody looked.
+
+        Without `namespace` judged by the tasks there are, with it by the pods of that namespace.
+        """
+        if namespace is None:
+            return [EndTask(row.uid, "the task was deleted") for row in live if row.uid not in self.tasks]
+        return [
+            EndTask(row.uid, "the pod is gone")
+            for row in live
+            if row.namespace == namespace and self.pods.get((namespace, row.pod_name)) != row.pod_uid
+        ]
+
+    def _task(self, found: Object, *, present: bool) -> list[Consequence]:
+        uid = str(found["metadata"]["uid"])
+        if not present or "deletionTimestamp" in found["metadata"]:
+            self.tasks.pop(uid, None)
+            return [EndTask(uid, "the task was deleted")]
+        task = _parsed(AgentTask, found)
+        _keep(self.tasks, uid, task)
+        if task is None:
+            return [EndTask(uid, "the task cannot be read")]
+        return []
+
+    def _pod(self, found: Object, *, present: bool) -> list[Consequence]:
+        key, task_uid = _key(found), task_of(found)
+        if present and (reason := pod_over(found)) is None:
+            self.pods[key] = str(found["metadata"]["uid"])
+            return []
+        known = self.pods.pop(key, None)
+        reason = pod_over(found) if present else "the pod is gone"
+        if task_uid is None or (known is not None and known != found["metadata"]["uid"]):
+            return []
+        return [EndTask(task_uid[0], reason or "the pod is gone")]
+
+    def _revocation(self, found: Object) -> list[Consequence]:
+        latch = latch_of(found, self.release_namespace)
+        self.revoked[latch.uid] = frozenset(latch.subjects)
+        return [latch]
+
+
+def subjects_covering(namespace: str, task: str, role: str) -> frozenset[str]:
+    """Every subject whose revocation covers a task."""
+    return frozenset(
+        {
+            revocations.EVERYTHING,
+            revocations.namespace(namespace),
+            revocations.role(namespace, role),
+            revocations.task(namespace, task),
+        }
+    )
+
+
+def latch_of(found: Object, release_namespace: str) -> Latch:
+    """What a Revocation object takes back."""
+    metadata = found["metadata"]
+    uid, name, home = str(metadata["uid"]), str(metadata["name"]), str(metadata["namespace"])
+    parsed = _parsed(Revocation, found)
+    if parsed is None:
+        return Latch(uid, (revocations.namespace(home),), name, "unreadable: its whole namespace is revoked")
+    return Latch(uid, subjects_of(parsed, release_namespace), name, parsed.spec.reason)
+
+
+def subjects_of(revocation: Revocation, release_namespace: str) -> tuple[str, ...]:
+    """The subjects that a Revocation names, within its reach.
+
+    That is its own namespace, or from the release namespace the whole cluster.
+    """
+    home, spec = revocation.metadata.namespace, revocation.spec
+    central = home == release_namespace
+    found = {
+        *(revocations.task(home, name) for name in spec.tasks),
+        *(revocations.role(home, name) for name in spec.roles),
+        *(revocations.capability(home, jti) for jti in spec.capabilities),
+        *(revocations.grant(home, name) for name in spec.grants),
+        *(revocations.namespace(name) for name in spec.namespaces if central or name == home),
+    }
+    if spec.everything:
+        found.add(revocations.EVERYTHING if central else revocations.namespace(home))
+    return tuple(sorted(found))
+
+
+def task_of(pod: Object) -> tuple[str, str] | None:
+    """UID and name of the AgentTask that controls a pod."""
+    for owner in pod["metadata"].get("ownerReferences", ()):
+        kind = (owner.get("apiVersion"), owner.get("kind"))
+        wanted = (resources.AGENT_TASKS.api_version, resources.AGENT_TASKS.kind)
+        if owner.get("controller") is True and kind == wanted:
+            return str(owner["uid"]), str(owner["name"])
+    return None
+
+
+def pod_over(pod: Object) -> str | None:
+    """Why a pod is not running any more; None while it is."""
+    if "deletionTimestamp" in pod["metadata"]:
+        return "the pod is being deleted"
+    phase = pod.get("status", {}).get("phase")
+    return f"the pod has {str(phase).lower()}" if phase in {"Succeeded", "Failed"} else None
+
+
+def _key(found: Object) -> tuple[str, str]:
+    return str(found["metadata"]["namespace"]), str(found["metadata"]["name"])
+
+
+def _keep(where: dict[Any, Any], key: Any, found: Any) -> None:
+    if found is None:
+        where.pop(key, None)
+    else:
+        where[key] = found
+
+
+def _parsed(model: Any, found: Object) -> Any:
+    try:
+        return model.parse(found)
+    except Refusal as refusal:
+        name = found["metadata"].get("name")
+        _LOG.error(
+            "an object cannot be read and counts as absent", kind=model.__name__, name=name, why=str(refusal)
+        )
+        return None

@@ -1,0 +1,125 @@
+"""Feeding the facts, and carrying what follows from news into the ledger, in order and until it is done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from doorward.broker.facts import Consequence, EndTask, Facts, Latch
+from doorward.broker.heartbeat import SELECTOR, Heartbeat
+from doorward.broker.sessions import Sessions
+from doorward.errors import Refusal
+from doorward.kube import Change, ChangeType, Client, Informer, Resource, resources
+from doorward.ledger import Ledger, TaskRow
+from doorward.render.names import managed
+from doorward.telemetry import log
+
+_LOG: Final = log.get(__name__)
+_FOLLOWED: Final = (
+    resources.NAMESPACES,
+    resources.AGENT_TASKS,
+    resources.AGENT_ROLES,
+    resources.CONNECTORS,
+    resources.REVOCATIONS,
+)
+_PODS: Final = ",".join(f"{name}={value}" for name, value in managed().items())
+_AGAIN_SECONDS: Final = 0.5
+
+
+class Feed:
+    """The informers of one broker."""
+
+    def __init__(self, client: Client, facts: Facts, sessions: Sessions, ledger: Ledger) -> None:
+        self._client = client
+        self._facts = facts
+        self._sessions = sessions
+        self._ledger = ledger
+        self._todo: asyncio.Queue[Consequence] = asyncio.Queue()
+        self._waiting: dict[str, Informer] = {}
+        self._pods: dict[str, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
+        self.live: Sequence[TaskRow] = ()
+        """Tasks that the ledger thought alive at the start."""
+
+    def missing(self) -> list[str]:
+        """What has not been filled yet."""
+        return [f"the cache of {name}" for name, one in self._waiting.items() if not one.synced.is_set()]
+
+    async def filled(self) -> None:
+        """Return once everything there is has been told."""
+        while self.missing() or not self._waiting:  # noqa: ASYNC110 - informers come and go
+            await asyncio.sleep(0.05)
+
+    async def run(self, heartbeat: Heartbeat, namespace: str) -> None:
+        """Follow everything for ever."""
+        async with asyncio.TaskGroup() as group:
+            for resource in _FOLLOWED:
+                group.create_task(self._informer(resource, None, self._on(resource)).run())
+            lease = self._informer(resources.LEASES, namespace, heartbeat.on_change, SELECTOR)
+            group.create_task(lease.run())
+            group.create_task(self._work())
+            group.create_task(self._follow_pods(group))
+
+    def _informer(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        on_event: Callable[[Change], None],
+        labels: str | None = None,
+    ) -> Informer:
+        made = Informer(self._client, resource, namespace, on_event, labels=labels)
+        self._waiting[f"{resource.plural} in {namespace or 'all namespaces'}"] = made
+        return made
+
+    def _on(self, resource: Resource, namespace: str | None = None) -> Callable[[Change], None]:
+        def on_event(change: Change) -> None:
+            if change.type is ChangeType.SYNCED:
+                if resource in {resources.AGENT_TASKS, resources.PODS}:
+                    self._follow(self._facts.missed(self._live_now(), namespace))
+            else:
+                self._follow(self._facts.apply(resource, change))
+            if resource is resources.NAMESPACES:
+                self._changed.set()
+
+        return on_event
+
+    def _live_now(self) -> Sequence[TaskRow]:
+        return [row for row in self.live if row.uid in self._sessions.roles]
+
+    def _follow(self, consequences: list[Consequence]) -> None:
+        for item in consequences:
+            if isinstance(item, EndTask):
+                self._sessions.end(item.uid, item.reason)
+            self._todo.put_nowait(item)
+
+    async def _work(self) -> None:
+        while True:
+            item = await self._todo.get()
+            while not await self._done(item):  # noqa: ASYNC110 - until the disk is back, not until an event
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _done(self, item: Consequence) -> bool:
+        try:
+            match item:
+                case EndTask(uid, reason):
+                    await self._ledger.end(uid, reason)
+                case Latch(uid, subjects, name, reason):
+                    await self._ledger.latch(uid, subjects, name=name, reason=reason)
+        except Refusal as refusal:
+            _LOG.warning("not written down yet", item=str(item), why=str(refusal))
+            return False
+        return True
+
+    async def _follow_pods(self, group: asyncio.TaskGroup) -> None:
+        """One informer per enrolled namespace: the broker may look at no other pods."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            enrolled = {name for name in self._facts.namespaces if self._facts.enrolled(name)}
+            for name in enrolled - set(self._pods):
+                made = self._informer(resources.PODS, name, self._on(resources.PODS, name), _PODS)
+                self._pods[name] = group.create_task(made.run())
+            for name in set(self._pods) - enrolled:
+                self._pods.pop(name).cancel()
+                self._waiting.pop(f"{resources.PODS.plural} in {name}", None)

@@ -1,0 +1,318 @@
+"""The broker put together: settings in, two listeners out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from prometheus_client import CollectorRegistry
+
+from doorward import serving
+from doorward.broker import epochs, heartbeat
+from doorward.broker.canaries import Canaries
+from doorward.broker.cluster import Cluster, Live
+from doorward.broker.decisions import Decider, Effects, Issuing
+from doorward.broker.doors import Doors
+from doorward.broker.facts import Facts
+from doorward.broker.hands import HandsRoutes, public_routes
+from doorward.broker.heartbeat import Heartbeat
+from doorward.broker.informers import Feed
+from doorward.broker.keyring import KeyRing
+from doorward.broker.metrics import Metrics
+from doorward.broker.opening import Opener
+from doorward.broker.places import Places, by_dns
+from doorward.broker.redemptions import Callers, Redeemer
+from doorward.broker.sessions import Sessions
+from doorward.broker.settings import Settings
+from doorward.core.clock import Clock, system
+from doorward.errors import ConfigError, Refusal
+from doorward.kube import ApiError, Client, connect, resources
+from doorward.ledger import Epoch, Ledger
+from doorward.render import RenderSettings
+from doorward.serving import App, Buckets, Limits
+from doorward.telemetry import log, metrics
+
+T = TypeVar("T")
+
+_LOG: Final = log.get(__name__)
+_SWEEP_SECONDS: Final = 5.0
+_KEYS_SECONDS: Final = 3600.0
+_CONNECTORS_PER_SECOND: Final = 5000.0
+"""For one peer of the connectors' listener: those are ours, the bound is for one that runs wild."""
+
+
+@dataclass
+class Broker:
+    """Everything but the edges: no socket, no API server."""
+
+    settings: Settings
+    registry: CollectorRegistry
+    ledger: Ledger
+    keyring: KeyRing
+    epoch: Epoch
+    cluster: Cluster
+    render: Callable[[], RenderSettings]
+    places: Places
+    clock: Clock = system
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.metrics = Metrics(self.registry)
+        self.facts = Facts(settings.namespace)
+        self.sessions = Sessions(self.clock)
+        self.heartbeat = Heartbeat(settings.heartbeat_seconds)
+        self.canaries = Canaries(settings.canaries)
+        self.effects = Effects()
+        self.metrics.watch(lambda: len(self.sessions), lambda: self.heartbeat.age)
+
+    def doors(self) -> App:
+        """The listener for doors."""
+        settings = self.settings
+        rate, burst = settings.requests_per_second, settings.request_burst
+        peers = Buckets(rate, burst)
+        doors = Doors(
+            sessions=self.sessions,
+            opener=self._opener(),
+            decider=self._decider(),
+            ledger=self.ledger,
+            facts=self.facts,
+            heartbeat=self.heartbeat,
+            canaries=self.canaries,
+            places=self.places,
+            metrics=self.metrics,
+            keys=lambda: self.keyring.keys,
+            clock=self.clock,
+            openings=Buckets(settings.openings_per_minute / 60, 10),
+            peers=peers,
+            calls=Buckets(rate, burst),
+        )
+        return self._app([*doors.routes(), *self._public(peers)], 64)
+
+    def hands(self) -> App:
+        """The listener for connectors."""
+        peers = Buckets(_CONNECTORS_PER_SECOND, int(_CONNECTORS_PER_SECOND))
+        routes = HandsRoutes(
+            callers=Callers(self.cluster, self.facts, self.clock),
+            redeemer=Redeemer(
+                facts=self.facts,
+                cluster=self.cluster,
+                ledger=self.ledger,
+                metrics=self.metrics,
+                clock=self.clock,
+                effects=self.effects,
+                issuer=self.settings.issuer,
+                epoch=self.epoch.id,
+            ),
+            heartbeat=self.heartbeat,
+            keys=lambda: self.keyring.keys,
+            clock=self.clock,
+            peers=peers,
+        )
+        return self._app([*routes.routes(), *self._public(peers)], 256)
+
+    async def load(self) -> None:
+        """Take over what the ledger holds."""
+        reader = self.ledger.reader
+        rows = await asyncio.to_thread(reader.tasks)
+        self.sessions.load(rows, await asyncio.to_thread(reader.open_sessions))
+
+    async def anchor(self) -> str:
+        """What the heartbeat keeps outside the ledger."""
+        return heartbeat.anchor_text(self.epoch.id, await self.ledger.head())
+
+    async def sweep(self) -> None:
+        """Settle lost outcomes for ever."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            try:
+                for connector in await self.ledger.sweep():
+                    self.metrics.outcome(connector, "lost")
+            except Refusal as refusal:
+                _LOG.warning("lost outcomes were not swept", why=str(refusal))
+
+    async def rotate(self) -> None:
+        """Look after the signing keys for ever."""
+        while True:
+            await asyncio.sleep(_KEYS_SECONDS)
+            try:
+                await asyncio.to_thread(self.keyring.refresh)
+            except OSError as error:
+                _LOG.error("the signing keys were not looked after", error=str(error))
+
+    def _app(self, routes: list[serving.Route], per_peer: int) -> App:
+        limits = Limits(body_bytes=self.settings.max_body, connections_per_peer=per_peer)
+        return serving.app(routes, limits, self.metrics.answered)
+
+    def _public(self, peers: Buckets) -> list[serving.Route]:
+        return public_routes(self.settings.issuer, lambda: self.keyring.keys, peers, self.clock)
+
+    def _opener(self) -> Opener:
+        return Opener(
+            cluster=self.cluster,
+            facts=self.facts,
+            ledger=self.ledger,
+            render=self.render,
+            pinned=self.sessions.roles.get,
+            clock=time.monotonic,
+            wait_seconds=self.settings.kubelet_seconds,
+        )
+
+    def _decider(self) -> Decider:
+        settings = self.settings
+        return Decider(
+            facts=self.facts,
+            sessions=self.sessions,
+            ledger=self.ledger,
+            issuing=Issuing(settings.issuer, self.epoch.id, settings.max_denials),
+            metrics=self.metrics,
+            clock=self.clock,
+            effects=self.effects,
+        )
+
+
+async def serve(settings: Settings, stop: asyncio.Event, client: Client | None = None) -> None:
+    """Serve until `stop`; then finish what runs. Raises `ConfigError` that names the setting at fault."""
+    registry = metrics.registry("broker")
+    certificates = serving.tls_context(settings.tls_certificate, settings.tls_key)
+    waiting: list[Callable[[], Sequence[str]]] = [
+        lambda: [] if certificates.loaded else ["a certificate"],
+    ]
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(connect()) if client is None else client
+        starting = ["the start"]
+        waiting.append(lambda: starting)
+        await stack.enter_async_context(
+            serving.ops_listener(
+                registry, lambda: [why for ask in waiting for why in ask()], *settings.ops_listen
+            )
+        )
+        broker = await _unless(stop, start(settings, registry, api))
+        if broker is None:
+            return
+        stack.callback(broker.ledger.close)
+        feed = Feed(api, broker.facts, broker.sessions, broker.ledger)
+        feed.live = [row for row in broker.ledger.reader.tasks() if row.state == "live"]
+        waiting += [feed.missing, lambda: _unhealthy(broker)]
+        async with asyncio.TaskGroup() as group:
+            work = [
+                group.create_task(item)
+                for item in (
+                    feed.run(broker.heartbeat, settings.namespace),
+                    broker.heartbeat.run(api, settings.namespace, broker.anchor),
+                    broker.canaries.run(),
+                    broker.sweep(),
+                    broker.rotate(),
+                    certificates.watch(),
+                )
+            ]
+            starting.clear()
+            await _unless(stop, certificates.ready())
+            await _unless(stop, feed.filled())
+            await _listen(broker, certificates, stop)
+            for item in work:
+                item.cancel()
+
+
+async def _listen(broker: Broker, certificates: serving.Certificates, stop: asyncio.Event) -> None:
+    settings, tls = broker.settings, certificates.context
+    drain = settings.drain_seconds
+    async with (
+        serving.listening(broker.doors(), *settings.listen, tls, drain) as doors,
+        serving.listening(broker.hands(), *settings.connectors_listen, tls, drain) as hands,
+    ):
+        _LOG.info("listening", doors=doors.port, connectors=hands.port, epoch=broker.epoch.id)
+        await stop.wait()
+
+
+async def start(settings: Settings, registry: CollectorRegistry, api: Client) -> Broker:
+    """The broker with its ledger, in the epoch in force. Raises `ConfigError`."""
+    keyring = KeyRing(settings.keys, settings.key_days, system)
+    observer = _Late()
+    ledger = await asyncio.to_thread(Ledger, settings.ledger_url, system, observer)
+    try:
+        left = heartbeat.anchor_of(await _last_beat(api, settings.namespace))
+        epoch = await epochs.establish(ledger, keyring.checkpoint, settings.issuer, left, system())
+        address = settings.broker_ip or await _own_address(settings)
+        broker = Broker(
+            settings=settings,
+            registry=registry,
+            ledger=ledger,
+            keyring=keyring,
+            epoch=epoch,
+            cluster=Live(api),
+            render=lambda: _render(settings, address),
+            places=Places(),
+        )
+        observer.metrics = broker.metrics
+        await broker.load()
+    except BaseException:
+        ledger.close()
+        raise
+    return broker
+
+
+async def _last_beat(api: Client, namespace: str) -> dict[str, object] | None:
+    """The Lease that the last process left; asked for until there is an answer."""
+    while True:
+        try:
+            return await api.find(resources.LEASES, heartbeat.NAME, namespace)
+        except ApiError as error:
+            _LOG.warning("the last heartbeat was not read", error=str(error))
+            await asyncio.sleep(1.0)
+
+
+async def _own_address(settings: Settings) -> str:
+    """ClusterIP of the broker's own Service, which pods are rendered with."""
+    name = f"doorward-broker.{settings.namespace}.svc"
+    while True:
+        try:
+            return await by_dns(name, settings.listen[1])
+        except OSError as error:
+            _LOG.warning("the broker's own Service has no address yet", name=name, error=str(error))
+            await asyncio.sleep(1.0)
+
+
+def _render(settings: Settings, address: str) -> RenderSettings:
+    """Read anew for each opening: the files may change under a running broker."""
+    try:
+        document, bundle = settings.render_file.read_bytes(), settings.ca_file.read_text()
+    except OSError as error:
+        raise ConfigError(f"the render settings cannot be read: {error}") from error
+    return RenderSettings.load(document, ca_pem=bundle, broker_ip=address)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` gives, or None when `stop` comes first."""
+    doing, ending = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({doing, ending}, return_when=asyncio.FIRST_COMPLETED)
+    ending.cancel()
+    if doing.done():
+        return doing.result()
+    doing.cancel()
+    await asyncio.gather(doing, return_exceptions=True)
+    return None
+
+
+def _unhealthy(broker: Broker) -> list[str]:
+    found = [] if broker.ledger.healthy else ["the ledger"]
+    return found + ([] if broker.heartbeat.age <= broker.settings.heartbeat_seconds else ["the heartbeat"])
+
+
+class _Late:
+    """The ledger's observer: the ledger is there before the metrics that know its epoch."""
+
+    metrics: Metrics | None = None
+
+    def committed(self, seconds: float, size: int) -> None:
+        """See `Observer`."""
+        if self.metrics is not None:
+            self.metrics.committed(seconds, size)
+
+    def failed(self) -> None:
+        """See `Observer`."""
+        if self.metrics is not None:
+            self.metrics.failed()

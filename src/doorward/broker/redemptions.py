@@ -1,0 +1,194 @@
+"""The connectors' side: who asks, whether the capability is ours, and spending it in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from doorward.api.v1alpha1 import Connector
+from doorward.broker.cluster import REDEMPTIONS, Cluster
+from doorward.broker.decisions import Effects
+from doorward.broker.facts import Facts, latch_of
+from doorward.broker.metrics import Metrics
+from doorward.core.clock import Clock
+from doorward.core.strictjson import Json
+from doorward.errors import Code, Refusal
+from doorward.ledger import Claim, Ledger, Report
+from doorward.serving import Request
+from doorward.tokens import capability
+from doorward.tokens.capability import Expectation
+from doorward.tokens.claims import Capability
+from doorward.tokens.keys import SigningKeys
+
+REMEMBERED_SECONDS: Final = 10.0
+"""How long a TokenReview's yes is remembered."""
+_MAX_REMEMBERED: Final = 1000
+_MAX_REFERENCES: Final = 64
+_MAX_TEXT: Final = 256
+_OUTCOMES: Final = frozenset({"succeeded", "failed", "unknown"})
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """A connector that was recognised."""
+
+    username: str
+    connectors: tuple[Connector, ...]
+    """The Connectors that it serves; one, unless the platform team lets two share a service account."""
+
+
+@dataclass
+class Callers:
+    """Recognises connectors by their projected tokens."""
+
+    cluster: Cluster
+    facts: Facts
+    clock: Clock
+    _remembered: OrderedDict[bytes, tuple[float, str, str, str]] = field(default_factory=OrderedDict)
+
+    async def identify(self, request: Request) -> Hands:
+        """Who calls. Raises `Refusal(session_invalid)` for everybody but a Connector's service account."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or not token:
+            raise _stranger("there is no bearer token")
+        username, namespace, service = await self._review(token)
+        found = self.facts.serving(namespace, service)
+        if not found:
+            raise _stranger("no Connector has this service account")
+        return Hands(username, tuple(found))
+
+    async def _review(self, token: str) -> tuple[str, str, str]:
+        now, key = self.clock(), hashlib.sha256(token.encode()).digest()
+        known = self._remembered.get(key)
+        if known is not None and 0 <= now - known[0] < REMEMBERED_SECONDS:
+            return known[1:]
+        self._remembered.pop(key, None)
+        identity = await self.cluster.review(token, REDEMPTIONS)
+        found = (identity.username, *identity.service_account)
+        self._remembered[key] = (now, *found)
+        while len(self._remembered) > _MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return found
+
+
+@dataclass
+class Redeemer:
+    """Spends capabilities and takes reports."""
+
+    facts: Facts
+    cluster: Cluster
+    ledger: Ledger
+    metrics: Metrics
+    clock: Clock
+    effects: Effects
+    issuer: str
+    epoch: str
+
+    async def redeem(self, hands: Hands, body: Mapping[str, Json], keys: SigningKeys) -> dict[str, Json]:
+        """The answer to `POST /v1/redemptions`. Raises `Refusal`."""
+        token, instance, nonce = _redemption(body)
+        now = self.clock()
+        connector, found = self._read(hands, token, keys, now)
+        try:
+            if not self.effects.reversible(found.id):
+                await self._look_closely(found)
+            claim = Claim(
+                found.id, found.audience, found.digest, found.epoch, hands.username, instance, nonce
+            )
+            spent = await self.ledger.redeem(claim, self.epoch)
+        except Refusal as refusal:
+            self.metrics.redeemed(connector, refusal.code.value)
+            raise
+        self.metrics.redeemed(connector)
+        return {"redemption": spent.redemption, "executeBy": spent.execute_by, "now": self.clock()}
+
+    async def report(self, hands: Hands, body: Mapping[str, Json]) -> dict[str, Json]:
+        """The answer to `POST /v1/outcomes`. Raises `Refusal`."""
+        told = _report(body, hands.username)
+        recorded = await self.ledger.report(told)
+        if recorded.new:
+            self.metrics.outcome(recorded.connector, told.outcome)
+        return {"event": recorded.event}
+
+    def _read(self, hands: Hands, token: str, keys: SigningKeys, now: float) -> tuple[str, Capability]:
+        """The capability, which must be for one of the caller's Connectors, and the name of that."""
+        refusal = Refusal(Code.CAPABILITY_INVALID, "the capability is for another connector")
+        for connector in hands.connectors:
+            expected = Expectation(self.issuer, connector.spec.audience, keys.public)
+            try:
+                return connector.metadata.name, capability.read(token, expected, now)
+            except Refusal as found:
+                refusal = found
+        self.metrics.redeemed(hands.connectors[0].metadata.name, refusal.code.value)
+        raise refusal
+
+    async def _look_closely(self, found: Capability) -> None:
+        """Above a draft nothing is taken from a cache: task and Revocations are read live."""
+        namespace, name = str(found.actor.get("namespace")), str(found.actor.get("task"))
+        task, own, central = await asyncio.gather(
+            self.cluster.task(namespace, name),
+            self.cluster.revocations(namespace),
+            self.cluster.revocations(self.facts.release_namespace),
+        )
+        for item in (*own, *central):
+            latch = latch_of(item, self.facts.release_namespace)
+            if latch.uid not in self.facts.revoked:
+                await self.ledger.latch(latch.uid, latch.subjects, name=latch.name, reason=latch.reason)
+        if (
+            task is None
+            or task["metadata"]["uid"] != found.subject
+            or "deletionTimestamp" in task["metadata"]
+        ):
+            await self.ledger.end(found.subject, "the task was deleted")
+
+
+def _redemption(body: Mapping[str, Json]) -> tuple[str, str, str]:
+    match body:
+        case {"capability": str(token), "instance": str(instance), "nonce": str(nonce), **rest} if not rest:
+            if _short(instance) and _short(nonce):
+                return token, instance, nonce
+    raise Refusal(Code.MALFORMED, "not a redemption", allowed="{capability, instance, nonce}")
+
+
+def _report(body: Mapping[str, Json], redeemer: str) -> Report:
+    match body:
+        case {
+            "redemption": str(redemption),
+            "outcome": str(outcome),
+            "status": status,
+            "references": list(references),
+            "bytes": int(size),
+            "sent": bool(sent),
+            **rest,
+        } if not rest and outcome in _OUTCOMES and _is_count(size) and (status is None or _is_count(status)):
+            found = tuple(_reference(item) for item in references)
+            if len(found) <= _MAX_REFERENCES and _short(redemption):
+                return Report(redemption, redeemer, outcome, status, found, size, sent)  # type: ignore[arg-type]
+    raise Refusal(
+        Code.MALFORMED, "not an outcome", allowed="{redemption, outcome, status, references, bytes, sent}"
+    )
+
+
+def _reference(item: Json) -> dict[str, Json]:
+    match item:
+        case {"kind": str(kind), "id": str() | int() as found, **rest} if not rest:
+            return {"kind": kind[:_MAX_TEXT], "id": found[:_MAX_TEXT] if isinstance(found, str) else found}
+    raise Refusal(Code.MALFORMED, "not a reference", allowed="{kind, id}")
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _short(text: str) -> bool:
+    return 0 < len(text) <= _MAX_TEXT
+
+
+def _stranger(detail: str) -> Refusal:
+    return Refusal(
+        Code.SESSION_INVALID, detail, allowed=f"a Connector's service account, audience {REDEMPTIONS}"
+    )

@@ -1,0 +1,104 @@
+"""Open sessions, and who is speaking: every call of a door is signed, fresh, and comes from its pod."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from doorward.api.v1alpha1 import AgentRole
+from doorward.broker.cluster import AUDIENCE
+from doorward.core.clock import Clock
+from doorward.errors import Code, Refusal
+from doorward.ledger import Session, TaskRow
+from doorward.serving import Request
+from doorward.tokens import proof
+from doorward.tokens.proof import Call, Nonces, Proof
+
+_MAX_ENDED: Final = 10_000
+
+
+@dataclass
+class Open:
+    """An open session and what belongs to it."""
+
+    session: Session
+    pinned_role: AgentRole
+    fence_proven: bool = False
+
+
+@dataclass
+class Sessions:
+    """The open sessions of this process, loaded from the ledger at its start."""
+
+    clock: Clock
+    nonces: Nonces = field(default_factory=Nonces)
+    roles: dict[str, AgentRole] = field(default_factory=dict)
+    """Task UID -> its pinned role."""
+    _open: dict[str, Open] = field(default_factory=dict)
+    _ended: OrderedDict[str, Open] = field(default_factory=OrderedDict)
+    """Sessions of tasks that are over, kept for a while so that their doors are told why."""
+    _over: dict[str, Refusal] = field(default_factory=dict)
+    """Task UID -> why it gets nothing any more."""
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def load(self, tasks: Iterable[TaskRow], sessions: Iterable[Session]) -> None:
+        """Take over what the ledger holds. Raises `Refusal` when a pinned role cannot be read."""
+        for row in tasks:
+            if row.state == "ended":
+                continue
+            self.roles[row.uid] = AgentRole.model_validate_json(row.role_snapshot)
+            if row.state == "frozen":
+                self.freeze(row.uid, row.reason or "")
+        for session in sessions:
+            self._open[session.id] = Open(session, self.roles[session.task_uid])
+
+    def add(self, session: Session, role: AgentRole, replaced: str | None = None) -> Open:
+        """A session that was opened; the one it replaces is forgotten."""
+        if replaced is not None:
+            self._open.pop(replaced, None)
+        pinned = self.roles.setdefault(session.task_uid, role)
+        return self._open.setdefault(session.id, Open(session, pinned))
+
+    def freeze(self, task_uid: str, reason: str) -> None:
+        """The task gets nothing any more; its door is told why."""
+        self._over[task_uid] = Refusal(
+            Code.TASK_FROZEN, f"the task is frozen: {reason}", ask="a person has to look at this task"
+        )
+
+    def end(self, task_uid: str, reason: str) -> None:
+        """The task is over: its sessions close at once, before the ledger has written it."""
+        self.roles.pop(task_uid, None)
+        mine = [key for key, found in self._open.items() if found.session.task_uid == task_uid]
+        for key in mine:
+            self._ended[key] = self._open.pop(key)
+            self._over[task_uid] = Refusal(
+                Code.TASK_ENDED, f"the task has ended: {reason}", ask="apply a new task"
+            )
+        while len(self._ended) > _MAX_ENDED:
+            _, oldest = self._ended.popitem(last=False)
+            self._over.pop(oldest.session.task_uid, None)
+
+    def prove(self, request: Request) -> Proof:
+        """The proof of a request. Raises `Refusal(proof_invalid)`."""
+        now = self.clock()
+        call = Call(AUDIENCE, request.method, request.target, request.body)
+        found = proof.verify(request.headers.get(proof.HEADER), call, now)
+        self.nonces.use(found, now)
+        return found
+
+    def authenticate(self, request: Request) -> Open:
+        """The session that speaks. Raises `Refusal`: `proof_invalid`, `session_invalid`, `task_frozen`..."""
+        found = self.prove(request)
+        named = found.session or ""
+        known = self._open.get(named) or self._ended.get(named)
+        if known is None or known.session.thumbprint != found.thumbprint:
+            raise Refusal(Code.SESSION_INVALID, "there is no such session of this key", ask="open a session")
+        if known.session.peer != request.peer:
+            raise Refusal(Code.SESSION_INVALID, "the request does not come from the session's pod")
+        if over := self._over.get(known.session.task_uid):
+            raise over
+        return known

@@ -1,0 +1,144 @@
+"""What the broker reads from its environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from doorward.core.settings import address, setting
+
+_CANARY: Final = re.compile(r"([a-z0-9-]+)=(\[[0-9a-fA-F:]+\]|[^\s:/]+):([0-9]{1,5})/(tcp|udp)")
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryAddress:
+    """A listener that no task pod may reach."""
+
+    name: str
+    host: str
+    port: int
+    protocol: str
+
+
+def canaries(text: str) -> tuple[CanaryAddress, ...]:
+    """`name=host:port/protocol`, separated by commas; an empty text is none."""
+    return tuple(_canary(item.strip()) for item in text.split(",") if item.strip())
+
+
+def _canary(text: str) -> CanaryAddress:
+    found = _CANARY.fullmatch(text)
+    if found is None or not 0 < int(found[3]) <= 65535:
+        msg = f"{text!r} is not name=host:port/tcp or name=host:port/udp"
+        raise ValueError(msg)
+    return CanaryAddress(found[1], found[2].strip("[]"), int(found[3]), found[4])
+
+
+def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        number = kind(text)
+        if not number > 0:
+            msg = "must be more than 0"
+            raise ValueError(msg)
+        return number
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    return _positive(float)(text)
+
+
+def _number(text: str) -> int:
+    return int(_positive(int)(text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of the broker, each with its variable, its sentence and its default."""
+
+    namespace: str = setting(
+        "DOORWARD_NAMESPACE", str, "namespace of the release, where the heartbeat is", "doorward-system"
+    )
+    issuer: str = setting(
+        "DOORWARD_ISSUER", str, "issuer of capabilities", "https://doorward-broker.doorward-system.svc"
+    )
+    listen: tuple[str, int] = setting(
+        "DOORWARD_LISTEN",
+        address,
+        "address of the listener for doors",
+        ("0.0.0.0", 8443),  # noqa: S104
+    )
+    connectors_listen: tuple[str, int] = setting(
+        "DOORWARD_CONNECTORS_LISTEN",
+        address,
+        "address of the listener for connectors",
+        ("0.0.0.0", 8444),  # noqa: S104
+    )
+    ops_listen: tuple[str, int] = setting(
+        "DOORWARD_OPS_LISTEN",
+        address,
+        "address of /metrics, /livez and /readyz",
+        ("0.0.0.0", 9090),  # noqa: S104
+    )
+    tls_certificate: Path = setting(
+        "DOORWARD_TLS_CERTIFICATE", Path, "certificate of both listeners", Path("/etc/doorward/tls/tls.crt")
+    )
+    tls_key: Path = setting("DOORWARD_TLS_KEY", Path, "its key", Path("/etc/doorward/tls/tls.key"))
+    render_file: Path = setting(
+        "DOORWARD_RENDER_FILE",
+        Path,
+        "file with the render settings",
+        Path("/etc/doorward/render/render.json"),
+    )
+    ca_file: Path = setting(
+        "DOORWARD_CA_FILE", Path, "file with the CA bundle that doors get", Path("/etc/doorward/ca/ca.crt")
+    )
+    broker_ip: str = setting(
+        "DOORWARD_BROKER_IP", str, "address of the broker's Service; looked up by its name if empty", ""
+    )
+    ledger_url: str = setting(
+        "DOORWARD_LEDGER_URL", str, "database of the ledger", "sqlite:////var/lib/doorward/ledger.db"
+    )
+    keys: Path = setting(
+        "DOORWARD_KEYS",
+        Path,
+        "directory of the signing keys, made at the first start",
+        Path("/var/lib/doorward/keys"),
+    )
+    key_days: int = setting("DOORWARD_KEY_DAYS", _number, "days after which a new signing key is made", 30)
+    canaries: tuple[CanaryAddress, ...] = setting(
+        "DOORWARD_CANARIES",
+        canaries,
+        "listeners that task pods must not reach, as name=host:port/tcp or /udp, separated by commas",
+        canaries(
+            "canary-tcp=doorward-canary.doorward-system.svc:8471/tcp,"
+            "canary-udp=doorward-canary.doorward-system.svc:8471/udp"
+        ),
+    )
+    max_body: int = setting("DOORWARD_MAX_BODY", _number, "largest request body in bytes", 1024 * 1024)
+    requests_per_second: float = setting(
+        "DOORWARD_REQUESTS_PER_SECOND", _seconds, "requests of one session and of one pod, sustained", 50.0
+    )
+    request_burst: int = setting(
+        "DOORWARD_REQUEST_BURST", _number, "requests of one session or pod that may come at once", 200
+    )
+    openings_per_minute: float = setting(
+        "DOORWARD_OPENINGS_PER_MINUTE", _seconds, "session openings of one pod, sustained", 20.0
+    )
+    max_denials: int = setting("DOORWARD_MAX_DENIALS", _number, "denials after which a task is frozen", 1000)
+    heartbeat_seconds: float = setting(
+        "DOORWARD_HEARTBEAT_SECONDS",
+        _seconds,
+        "age of the news from the cluster beyond which nothing is decided",
+        3.0,
+    )
+    kubelet_seconds: float = setting(
+        "DOORWARD_KUBELET_SECONDS", _seconds, "how long a pod's status may lag behind its door", 10.0
+    )
+    drain_seconds: float = setting(
+        "DOORWARD_DRAIN_SECONDS", _seconds, "time for running requests after SIGTERM", 10.0
+    )
+    log_level: str = setting("DOORWARD_LOG_LEVEL", str, "debug, info, warning or error", "info")
