@@ -270,10 +270,10 @@ def condition_holds(case: Case) -> Case | Denial:
 
 def nobody_must_approve(case: Case) -> Case | Denial:
     """Where people must agree, a role alone permits nothing."""
-    if all(tenant.approval for tenant in case.tenants):
-        return _approval(
-            f"Connector {case.connector.metadata.name} demands it", None, case.tenants[0].approval
-        )
+    demands = [tenant.approval for tenant in case.tenants]
+    if None not in demands:
+        why = f"Connector {case.connector.metadata.name} demands it"
+        return _approval(why, None, next(iter(demands), None))
 
     def free(rule: Rule) -> Objection | None:
         why = guards.demand(rule, case.effect, case.resource)

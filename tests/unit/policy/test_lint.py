@@ -1,0 +1,120 @@
+"""What could never be held is found when it is applied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from policyworld import ACTIONS, COMMENT, FORGE, TENANT, connector, role, task
+
+from doorward.policy import Vocabulary, lint_connector, lint_role, lint_task
+
+CATALOGUES = {"code": Vocabulary(connector(TENANT), ACTIONS)}
+APPROVAL = {"quorum": 1, "expires": "30m"}
+GUARD = {"when": "task.requestedBy == 'alice'"}
+
+
+def problems(**changes: Any) -> list[str]:
+    """What is said about the role with one changed rule."""
+    return list(map(str, lint_role(role({**COMMENT, **changes}), CATALOGUES)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"actions": ["*"]},
+        {"actions": ["pull.merge"], **GUARD},
+        {"actions": ["release.rollback"], "approval": APPROVAL},
+        {"actions": ["change.propose"], "limits": {"diffLines": 500, "files": 10}},
+        {"arguments": {"type": "object", "properties": {"body": {"maxLength": 120}}}},
+        {"when": "outcomes.exists(o, o.rule == 'read')"},
+    ],
+)
+def test_roles_that_can_be_held(changes: dict[str, Any]) -> None:
+    """What the actions can hold and the effects allow is accepted."""
+    assert problems(**changes) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"connector": "chat"}, "rules[comment].connector: there is no Connector chat: apply it"),
+        (
+            {"actions": ["issue.delete"]},
+            "rules[comment].actions: Connector code has no action issue.delete; it has",
+        ),
+        (
+            {"resources": {"path": ["src/**"]}},
+            "rules[comment].resources.path: issue.comment cannot hold path, it holds issue",
+        ),
+        ({"limits": {"diffLines": 5}}, "rules[comment].limits.diffLines: issue.comment cannot measure it"),
+        (
+            {"actions": ["*"], "resources": {"branch": ["x"]}},
+            "rules[comment].actions: `*` reaches nothing here",
+        ),
+        ({"actions": ["pull.merge"]}, "pull.merge is merge: add an approval, or a condition over facts"),
+        (
+            {"actions": ["release.deploy"], "when": "args.repo == 'x'"},
+            "release.deploy is deploy: add an approval",
+        ),
+        ({"actions": ["release.rollback"], **GUARD}, "rollback, which always needs people: add an approval"),
+        ({"actions": ["repository.delete"], **GUARD}, "destroy, which always needs people: add an approval"),
+        (
+            {"arguments": {"$ref": "#"}},
+            "rules[comment].arguments: keyword '$ref' cannot be used here; usable:",
+        ),
+        ({"when": "nobody == 1"}, "rules[comment].when: "),
+        ({"when": "action"}, "yields STRING"),
+    ],
+)
+def test_roles_that_cannot(changes: dict[str, Any], expected: str) -> None:
+    """A rule that nobody could hold, or an effect without its guard, is named with the remedy."""
+    assert [text for text in problems(**changes) if expected in text] != []
+
+
+def test_shared_ci_turns_changes_into_deployments() -> None:
+    """Where CI runs agents' branches with privileges, proposing a change needs the guard of a deployment."""
+    shared = {"code": Vocabulary(connector(TENANT, ci="shared"), ACTIONS)}
+    found = lint_role(role({**COMMENT, "actions": ["change.propose"]}), shared)
+
+    assert ["change.propose is deploy" in str(problem) for problem in found] == [True]
+
+
+def test_a_role_without_images() -> None:
+    """A role that accepts no image runs no task, and says so."""
+    found = lint_role(role(COMMENT, agent={}), CATALOGUES)
+
+    assert [problem.at for problem in found] == ["agent.images"]
+
+
+STAGES = [{"name": "plan", "rules": ["comment"]}, {"name": "act", "rules": ["comment"], "when": "true"}]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, []),
+        ({"stages": STAGES}, []),
+        ({"agent": {"image": "other.example/a:1"}}, ["agent.image"]),
+        (
+            {"agent": {"image": "registry.example/agents/a:1", "runtimeClassName": "kata"}},
+            ["agent.runtimeClassName"],
+        ),
+        ({"stages": [{"name": "plan", "rules": ["merge"]}]}, ["stages[plan].rules"]),
+        ({"stages": [{**STAGES[0], "when": "true"}]}, ["stages[plan].when"]),
+        ({"stages": [STAGES[0], {**STAGES[1], "when": "nobody"}]}, ["stages[act].when"]),
+        ({"stages": [STAGES[0], {"name": "act", "rules": ["comment"]}]}, ["stages[act].when"]),
+    ],
+)
+def test_tasks(spec: dict[str, Any], expected: list[str]) -> None:
+    """A task that its role cannot run is told which line is in the way."""
+    assert expected == [problem.at for problem in lint_task(task(**spec), role(COMMENT))]
+
+
+def test_a_connector_with_another_catalogue() -> None:
+    """A Connector that pins another catalogue learns the hash to review and pin."""
+    found = lint_connector(connector(TENANT), "sha256:other")
+
+    assert ["sha256:other" in str(problem) for problem in found] == [True]
+    assert lint_connector(connector(TENANT), FORGE.hash) == ()

@@ -1,0 +1,228 @@
+"""Whatever the role, the ceiling and the task are: narrowing never permits, widening never denies."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naiveglob import naive
+from policyworld import ACTIONS, SELECTOR, context, done, role
+
+from doorward.core.decision import Permit
+from doorward.core.effect import Effect
+from doorward.policy import ActionRequest, Context, decide
+
+REPOSITORIES = ["acme/web", "acme/api", "other/web"]
+GLOBS = st.lists(st.sampled_from(["acme/*", "*/web", "acme/web", "**", "other/?eb"]), min_size=1, max_size=2)
+EFFECTS = st.lists(st.sampled_from([effect.value for effect in Effect]), min_size=1, max_size=4, unique=True)
+CONDITIONS = {
+    "true": True,
+    "resource.repository == 'acme/web'": None,
+    "args.nothing == 1": False,
+    "task.requestedBy == 'alice'": True,
+    "task.requestedBy == 'bob'": False,
+}
+ABOUT_OTHERS = {"task.requestedBy == 'alice'", "task.requestedBy == 'bob'"}
+APPROVAL = {"quorum": 1, "expires": "30m"}
+SCHEMAS = {"{}": {}, "short": {"properties": {"owner": {"maxLength": 4}}}, "broken": {"allOf": []}}
+
+
+def optional(**parts: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Some of the parts."""
+    return st.fixed_dictionaries({}, optional=parts)
+
+
+RULES = st.builds(
+    lambda actions, more: {"connector": "code", "actions": actions, **more},
+    st.lists(st.sampled_from([*ACTIONS, "*"]), min_size=1, max_size=3, unique=True),
+    optional(
+        resources=GLOBS.map(lambda globs: {"repository": globs}),
+        when=st.sampled_from(sorted(CONDITIONS)),
+        approval=st.just(APPROVAL),
+        arguments=st.sampled_from(sorted(SCHEMAS)).map(SCHEMAS.__getitem__),
+    ),
+)
+TENANTS = st.builds(
+    lambda effects, more: {"namespaces": SELECTOR, "effects": effects, **more},
+    EFFECTS,
+    optional(
+        resources=GLOBS.map(lambda globs: {"repository": globs}),
+        approval=st.just(APPROVAL),
+        forbid=GLOBS.map(lambda globs: {"repositories": globs}),
+    ),
+)
+WORLDS = st.fixed_dictionaries(
+    {
+        "rules": st.lists(RULES, max_size=3),
+        "tenants": st.lists(TENANTS, max_size=2),
+        "forbid": st.one_of(st.none(), GLOBS),
+        "scope": st.one_of(st.none(), GLOBS),
+        "staged": st.one_of(st.none(), st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True)),
+        "shared": st.booleans(),
+    }
+)
+REQUESTS = st.builds(
+    lambda action, repository, environment: (action, repository, environment),
+    st.sampled_from(
+        ["issue.read", "issue.query", "pull.merge", "release.deploy", "repository.delete", "change.propose"]
+    ),
+    st.sampled_from(REPOSITORIES),
+    st.sampled_from(["staging", "production"]),
+)
+
+
+def asked(request: tuple[str, str, str]) -> ActionRequest:
+    """The request as the door would send it."""
+    action, repository, _ = request
+    owner, repo = repository.split("/")
+    args: dict[str, Any] = {"owner": owner, "repo": repo}
+    if action == "issue.read":
+        args["number"] = 7
+    elif action != "issue.query":
+        args["environment"] = environment
+    return ActionRequest("code", action, args)
+
+
+def built(world: dict[str, Any]) -> Context:
+    """The context that a world describes."""
+    rules = [{**rule, "name": f"rule-{index}"} for index, rule in enumerate(world["rules"])]
+    task: dict[str, Any] = {}
+    if world["scope"] is not None:
+        task["scope"] = {"repositories": world["scope"]}
+    if world["staged"] is not None:
+        names = [f"rule-{index}" for index in world["staged"]]
+        task["stages"] = [{"name": "first", "rules": names}]
+    forbid = {} if world["forbid"] is None else {"forbid": {"repositories": world["forbid"]}}
+    return context(
+        tenants=tuple(world["tenants"]),
+        role_spec={"rules": rules, **forbid},
+        task_spec=task,
+        connector_spec={"ci": "shared" if world["shared"] else "isolated"},
+        outcomes=(done("rule-0"),),
+    )
+
+
+def permits(world: dict[str, Any], request: tuple[str, str, str]) -> bool:
+    """What the policy says."""
+    return isinstance(decide(asked(request), built(world)), Permit)
+
+
+def should_permit(world: dict[str, Any], request: tuple[str, str, str]) -> bool:
+    """The same, said a second time and in one piece."""
+    action, repository, environment = request
+    kind = ACTIONS[action]
+    effect = Effect.DEPLOY if kind.runs_ci and world["shared"] else kind.effect
+
+    def fits(globs: list[str]) -> bool:
+        return any(naive(glob, repository) for glob in globs)
+
+    if world["forbid"] is not None and fits(world["forbid"]):
+        return False
+    if world["scope"] is not None and not fits(world["scope"]):
+        return False
+    if any("forbid" in tenant and fits(tenant["forbid"]["repositories"]) for tenant in world["tenants"]):
+        return False
+    if not any(
+        effect in tenant["effects"] and fits(tenant.get("resources", {"repository": ["**"]})["repository"])
+        for tenant in world["tenants"]
+        if "approval" not in tenant
+    ):
+        return False
+    return any(
+        rule_permits(rule, effect, request)
+        for index, rule in enumerate(world["rules"])
+        if world["staged"] is None or index in world["staged"]
+    )
+
+
+def rule_permits(rule: dict[str, Any], effect: Effect, request: tuple[str, str, str]) -> bool:
+    """Whether one rule alone says yes."""
+    action, repository, environment = request
+    harmless = effect in {Effect.READ, Effect.DRAFT}
+    named = action in rule["actions"] or ("*" in rule["actions"] and harmless)
+    globs = rule.get("resources", {"repository": ["**"]})["repository"]
+    when = rule.get("when", "true")
+    holds = repository == "acme/web" if CONDITIONS[when] is None else CONDITIONS[when]
+    schema = rule.get("arguments", {})
+    narrowed = "allOf" in schema or (schema and len(repository.split("/")[0]) > 4)
+    if "approval" in rule or effect in {Effect.ROLLBACK, Effect.DESTROY, Effect.ADMIN}:
+        return False
+    if effect is Effect.DEPLOY and (environment == "production" or action == "change.propose"):
+        return False
+    guarded = harmless or when in ABOUT_OTHERS
+    return bool(
+        named and holds and not narrowed and guarded and any(naive(glob, repository) for glob in globs)
+    )
+
+
+def wider(world: dict[str, Any], draw: Any) -> dict[str, Any]:
+    """The world with one bound loosened."""
+    found = copy.deepcopy(world)
+    change = draw(
+        st.sampled_from(
+            ["rule", "tenant", "effects", "forbid", "scope", "staged", "resources", "arguments", "approval"]
+        )
+    )
+    if change == "rule":
+        found["rules"].append(draw(RULES))
+        if found["staged"] is not None:
+            found["staged"] = sorted({*found["staged"], len(found["rules"]) - 1})
+    elif change == "tenant":
+        found["tenants"].append({key: part for key, part in draw(TENANTS).items() if key != "forbid"})
+    elif change == "effects":
+        for tenant in found["tenants"]:
+            tenant["effects"] = [effect.value for effect in Effect]
+    elif change in {"forbid", "scope", "staged"}:
+        found[change] = None
+    else:
+        for part in (*found["rules"], *found["tenants"]):
+            part.pop(change, None)
+    return found
+
+
+@given(WORLDS, REQUESTS)
+@settings(max_examples=300)
+def test_a_second_reading_agrees(world: dict[str, Any], request_: tuple[str, str, str]) -> None:
+    """The chain of checks says what the plain definition says."""
+    assert should_permit(world, request_) == permits(world, request_)
+
+
+@given(WORLDS, REQUESTS, st.data())
+@settings(max_examples=200)
+def test_widening_never_denies(
+    world: dict[str, Any], request_: tuple[str, str, str], data: st.DataObject
+) -> None:
+    """Loosening one bound takes no permit away; read backwards, tightening one gives none."""
+    assert permits(wider(world, data.draw), request_) or not permits(world, request_)
+
+
+@given(WORLDS, WORLDS, REQUESTS)
+def test_both_readings_of_the_role_must_permit(
+    first: dict[str, Any], second: dict[str, Any], request_: tuple[str, str, str]
+) -> None:
+    """Under a pinned and a current role exactly what both permit is permitted."""
+    second = {**first, "rules": second["rules"], "forbid": second["forbid"]}
+    pinned, current = built(first), built(second)
+    mixed = replace(pinned, current_role=current.current_role)
+    together = isinstance(decide(asked(request_), mixed), Permit)
+
+    assert together == (permits(first, request_) and permits(second, request_))
+
+
+@given(WORLDS, REQUESTS, st.sampled_from(["ended", "frozen", "revoked"]))
+def test_a_stopped_task_gets_nothing(world: dict[str, Any], request_: tuple[str, str, str], how: str) -> None:
+    """No role and no ceiling helps a task that has ended, is frozen or is revoked."""
+    stopped = replace(built(world), **{how: True})
+
+    assert not isinstance(decide(asked(request_), stopped), Permit)
+
+
+@given(WORLDS, REQUESTS)
+def test_an_empty_role_permits_nothing(world: dict[str, Any], request_: tuple[str, str, str]) -> None:
+    """Deny by default."""
+    empty = replace(built(world), current_role=role())
+
+    assert not isinstance(decide(asked(request_), empty), Permit)
