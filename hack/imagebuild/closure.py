@@ -4,6 +4,7 @@ The import contracts are the first wall between parts; an image that does not co
 the second. Static analysis derives the list, the Containerfile spells it out, and a test compares the two.
 """
 
+import textwrap
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -94,7 +95,11 @@ def copies(part: Part) -> list[str]:
     wanted = files(part)
     lines: list[str] = []
     for package, source in sorted(SOURCES.items()):
-        lines += _copy(Path(source, package), wanted, Path(source))
+        for instruction in _copy(Path(source, package), wanted, Path(source)):
+            *first, last = textwrap.wrap(
+                instruction, 108, subsequent_indent="     ", break_on_hyphens=False, break_long_words=False
+            )
+            lines += [*(f"{line} \\" for line in first), last]
     return lines
 
 

@@ -57,7 +57,7 @@ def test_a_deleted_task_is_over_at_once(site: Site, start: Callable[..., str]) -
 
     tasks.gone(site, name)
     events = ledger.events(site, uid)
-    last_yes = max(e["time"] for e in events if e["event"] == "action.permitted")
+    last_yes = max(e["at"] / 1000 for e in events if e["event"] == "action.permitted")
 
     assert any(e["event"] == "task.ended" for e in events)
     assert last_yes <= deleted + 1

@@ -27,8 +27,13 @@ def proof(loot, body):
     key = Ed25519PrivateKey.generate()
     x = b64(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
     claims = {
-        "aud": loot["audience"], "htm": "POST", "htu": "/v1/actions", "iat": int(time.time()),
-        "jti": os.urandom(8).hex(), "bh": b64(hashlib.sha256(body).digest()), "sid": "mine",
+        "aud": loot["audience"],
+        "htm": "POST",
+        "htu": "/v1/actions",
+        "iat": int(time.time()),
+        "jti": os.urandom(8).hex(),
+        "bh": b64(hashlib.sha256(body).digest()),
+        "sid": "mine",
         "ath": b64(hashlib.sha256(loot["capability"].encode()).digest()),
     }
     headers = {"typ": "doorward-proof+jwt", "jwk": {"crv": "Ed25519", "kty": "OKP", "x": x}}
