@@ -45,6 +45,9 @@ class Code(StrEnum):
     CAVEAT_FAILED = "caveat_failed"
     UPSTREAM_REFUSED = "upstream_refused"
     OUTCOME_UNKNOWN = "outcome_unknown"
+    HOLDS_SECRET = "holds_secret"
+    RESERVED = "reserved"
+    RENDER_SKEW = "render_skew"
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
 
@@ -67,6 +70,7 @@ _STATUS: Final = {
     Code.PROOF_INVALID: 401,
     Code.CAPABILITY_INVALID: 401,
     Code.CAPABILITY_EXPIRED: 401,
+    Code.RENDER_SKEW: 409,
     Code.UPSTREAM_REFUSED: 502,
     Code.OUTCOME_UNKNOWN: 504,
     Code.RATE_LIMITED: 429,

@@ -16,8 +16,8 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-from doorward_webhooks import literals
-from doorward_webhooks.literals import escaped
+from doorward_webhooks.admission import literals
+from doorward_webhooks.admission.literals import escaped
 
 POD: Final = "Pod"
 TEMPLATE: Final = "PodTemplateSpec"

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from doorward.render.names import DOOR_CONTAINER, role_object
-from doorward_webhooks.literals import escaped
-from doorward_webhooks.walk import POD, Rules, Violation, known
+from doorward_webhooks.admission.literals import escaped
+from doorward_webhooks.admission.walk import POD, Rules, Violation, known
 
 AMOUNTS: Final = frozenset({"cpu", "memory", "ephemeral-storage"})
 _OURS: Final = ("doorward.dev/", "app.kubernetes.io/")

@@ -1,0 +1,1 @@
+"""What the published OpenAPI documents of Kubernetes say about pods, as one small table."""

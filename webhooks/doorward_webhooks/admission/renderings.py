@@ -1,0 +1,85 @@
+"""The render settings in force, and those that were in force a moment ago.
+
+Operator and admission read the same ConfigMaps, but the kubelet brings a new version to their pods
+at different times. For that long a pod of either version is what the operator would make.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from doorward.errors import ConfigError
+from doorward.render import RenderSettings
+from doorward.telemetry import log
+
+_LOG: Final = log.get(__name__)
+OVERLAP_SECONDS: Final = 600.0
+"""How long the settings before the current ones are accepted: several times the kubelet's sync period."""
+_PLACEHOLDER: Final = "0.0.0.0"  # noqa: S104 - stands for the address until the name is looked up
+
+Resolve = Callable[[str], str]
+"""Host name to IP address. Raises `OSError`."""
+
+
+class Renderings:
+    """Settings from `render.json`, the CA bundle and the broker's address, read again and again."""
+
+    def __init__(
+        self,
+        render_file: Path,
+        ca_file: Path,
+        broker_ip: str,
+        resolve: Resolve | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._files = (render_file, ca_file)
+        self._broker_ip = broker_ip
+        self._resolve = resolve or _address
+        self._clock = clock or asyncio.get_running_loop().time
+        self._found: list[tuple[RenderSettings, float]] = []
+        """Current first; with the moment at which each was replaced, infinity for the current one."""
+
+    def current(self) -> Sequence[RenderSettings]:
+        """What pods may be rendered with now, the current settings first; empty before the first reading."""
+        now = self._clock()
+        return [settings for settings, until in self._found if until > now]
+
+    def refresh(self) -> bool:
+        """Read everything. True when it changed; what cannot be read leaves things as they were."""
+        try:
+            settings = self._read()
+        except (ConfigError, OSError) as error:
+            _LOG.warning("render settings cannot be read", why=str(error))
+            return False
+        if self._found and self._found[0][0] == settings:
+            return False
+        until = self._clock() + OVERLAP_SECONDS
+        earlier = [(item, min(end, until)) for item, end in self._found if item != settings]
+        self._found = [(settings, float("inf")), *earlier]
+        return True
+
+    async def watch(self, interval: float = 5.0) -> None:
+        """Refresh for ever."""
+        while True:
+            if await asyncio.to_thread(self.refresh):
+                _LOG.info("render settings read")
+            await asyncio.sleep(interval)
+
+    def _read(self) -> RenderSettings:
+        document, ca_pem = (path.read_bytes() for path in self._files)
+        settings = RenderSettings.load(
+            document, ca_pem=ca_pem.decode(), broker_ip=self._broker_ip or _PLACEHOLDER
+        )
+        if self._broker_ip:
+            return settings
+        return dataclasses.replace(settings, broker_ip=self._resolve(settings.broker_host))
+
+
+def _address(host: str) -> str:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return str(found[0][4][0])
