@@ -76,7 +76,7 @@ REQUESTS = st.builds(
 
 def asked(request: tuple[str, str, str]) -> ActionRequest:
     """The request as the door would send it."""
-    action, repository, _ = request
+    action, repository, environment = request
     owner, repo = repository.split("/")
     args: dict[str, Any] = {"owner": owner, "repo": repo}
     if action == "issue.read":
@@ -112,7 +112,7 @@ def permits(world: dict[str, Any], request: tuple[str, str, str]) -> bool:
 
 def should_permit(world: dict[str, Any], request: tuple[str, str, str]) -> bool:
     """The same, said a second time and in one piece."""
-    action, repository, environment = request
+    action, repository, _ = request
     kind = ACTIONS[action]
     effect = Effect.DEPLOY if kind.runs_ci and world["shared"] else kind.effect
 
