@@ -320,7 +320,8 @@ def _narrow(
     pinned = tuple(rule for rule in case.pinned if objection(rule) is None)
     current = tuple(rule for rule in case.current if objection(rule) is None)
     if pinned and current:
-        return replace(case, pinned=pinned, current=current)
+        same = len(pinned) == len(case.pinned) and len(current) == len(case.current)
+        return case if same else replace(case, pinned=pinned, current=current)
     left = case.current if pinned else case.pinned
     why = (objection(left[0]) if left else None) or Objection("the role has no rules, or is gone", _LISTED)
     return Denial(

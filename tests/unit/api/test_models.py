@@ -119,6 +119,24 @@ def test_the_content_digest(changes: dict[str, Any], same: bool) -> None:
     assert same == (before.content_digest == after.content_digest)
 
 
+def test_a_copy_has_its_own_digest() -> None:
+    """A changed copy never carries the digest of what it was copied from."""
+    before = AgentTask.parse(VALID["AgentTask"])
+    digest = before.content_digest
+    after = before.model_copy(update={"spec": before.spec.model_copy(update={"deadline": "31m"})})
+
+    assert after.content_digest != digest
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_stored_objects_come_back(kind: type[Any]) -> None:
+    """An object written as JSON and parsed again is the same object with the same digest."""
+    before = kind.parse(VALID[kind.__name__])
+    after = kind.parse(json.loads(before.model_dump_json(by_alias=True)))
+
+    assert (before, before.content_digest) == (after, after.content_digest)
+
+
 def condition(status: str, at: str, message: str = "") -> Condition:
     """A condition named Accepted."""
     return Condition.model_validate(

@@ -69,6 +69,13 @@ def test_each_word_is_explained(type_: str) -> None:
         assert [text for text in sentences if not text.endswith(".")] == []
 
 
+def test_what_ci_would_run_is_marked() -> None:
+    """A document can say that an action brings what the upstream's CI runs; by default it does not."""
+    marked = parse(broken("actions", "issue.comment", "runsCi", value=True)).actions
+
+    assert [marked["issue.comment"].runs_ci, marked["issue.read"].runs_ci] == [True, False]
+
+
 def broken(*path: str, value: Any) -> dict[str, Any]:
     """The forge's document with one part replaced."""
     document = copy.deepcopy(DOCUMENT)

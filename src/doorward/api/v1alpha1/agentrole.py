@@ -109,8 +109,6 @@ class Ceilings(Model):
 
     per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Actions of all tasks of the role in any one minute."""
-    tasks: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Tasks of the role that may run at once."""
 
 
 class AgentRoleSpec(Model):

@@ -105,6 +105,12 @@ class Resource(Observed):
         content = self.model_dump(mode="json", by_alias=True, include={"spec"})
         return digest.of_json({"uid": self.metadata.uid, **content})
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A changed copy; it does not inherit the digest of the original."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("content_digest", None)
+        return copied
+
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Self:
         """The model of an object. Raises `Refusal(malformed)` that lists every fault with its path."""
