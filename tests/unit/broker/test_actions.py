@@ -1,0 +1,327 @@
+"""An action from its decision to its outcome, over real TLS, with the door's and connectors' own words."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from town import World, revocation, role, settled, task
+
+from doorward.core import digest
+from doorward.core.action import Action
+from doorward.door.broker import Broker as Door
+from doorward.errors import Code, Refusal
+from doorward.kube import resources
+from doorward.tokens import capability
+from doorward.tokens.capability import Expectation
+
+ARGS = {"owner": "acme", "repo": "web", "number": 7, "body": "hello"}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with settled(tmp_path) as made:
+        yield made
+
+
+async def denied(waiting: Any) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        await waiting
+    return caught.value
+
+
+async def opened(world: World, door: Door, name: str = "fix-1") -> None:
+    await door.open(world.run_task(name))
+
+
+def bodies(world: World, event: str) -> list[dict[str, Any]]:
+    return [json.loads(link.body) for link in world.ledger.reader.walk() if link.event == event]
+
+
+async def test_an_action_from_decision_to_outcome(world: World) -> None:
+    """The capability says exactly what was decided, is spent once, and the ledger tells the story."""
+    async with world.door() as door:
+        await opened(world, door)
+        decision = await door.decide("code", "issue.comment", ARGS)
+        token = world.hands_token()
+        status, spent = await world.redeem(decision.capability, token)
+        report = {
+            "redemption": spent["redemption"],
+            "outcome": "succeeded",
+            "status": 201,
+            "references": [{"kind": "comment", "id": "9"}],
+            "bytes": 12,
+            "sent": True,
+        }
+        told, answer = await world.call_hands("/v1/outcomes", report, token)
+    expected = Expectation("https://broker.test", "connector:code", world.broker.keyring.keys.public)
+    found = capability.read(decision.capability, expected, spent["now"])
+    story = [link.event for link in world.ledger.reader.walk()]
+
+    assert (status, told) == (200, 200)
+    assert found.digest == digest.of(
+        Action("code", "issue.comment", {"repository": "acme/web", "issue": 7}, ARGS)
+    )
+    assert (found.subject, found.decision, found.epoch) == ("fix-1-uid", decision.id, world.broker.epoch.id)
+    assert 4.5 < spent["executeBy"] - spent["now"] <= 5.0
+    assert bodies(world, "outcome.reported")[0]["references"] == [{"kind": "comment", "id": "9"}]
+    assert story == [
+        "epoch.started",
+        "task.pinned",
+        "session.opened",
+        "action.permitted",
+        "capability.redeemed",
+        "outcome.reported",
+    ]
+    assert answer["event"] == [link.hash for link in world.ledger.reader.walk()][-1]
+
+
+@pytest.mark.parametrize(
+    ("connector", "action", "args", "code"),
+    [
+        ("code", "issue.comment", {**ARGS, "owner": "evil"}, Code.NO_RULE),
+        ("code", "issue.explode", ARGS, Code.UNKNOWN_ACTION),
+        ("other", "issue.comment", ARGS, Code.UNKNOWN_ACTION),
+        ("code", "issue.comment", {**ARGS, "extra": 1}, Code.ARGUMENTS_INVALID),
+        ("code", "file.read", {"owner": "acme", "repo": "web", "path": "a"}, Code.NO_RULE),
+    ],
+)
+async def test_a_denial_is_in_the_ledger_before_the_door_hears_it(
+    world: World, connector: str, action: str, args: dict[str, Any], code: Code
+) -> None:
+    """With its code, and under the decision id that the agent is told."""
+    async with world.door() as door:
+        await opened(world, door)
+        refusal = await denied(door.decide(connector, action, args))
+    event = bodies(world, "action.denied")[0]
+
+    assert (refusal.code, event["code"], event["decision"]) == (code, code.value, refusal.decision)
+
+
+async def test_a_limit_is_held_and_said(tmp_path: Path) -> None:
+    """`perTask: 2`: the third is refused with what was allowed, and the list of actions shows the count."""
+    async with settled(tmp_path, {"limits": {"perTask": 2}}) as world, world.door() as door:
+        await opened(world, door)
+        for _ in range(2):
+            await door.decide("code", "issue.comment", ARGS)
+        refusal = await denied(door.decide("code", "issue.comment", ARGS))
+        listed: Any = await door.actions()
+
+    assert (refusal.code, refusal.rule) == (Code.LIMIT_EXCEEDED, "comment")
+    assert {(row["action"], row["limits"][0]["used"]) for row in listed["actions"]} == {
+        ("issue.comment", 2),
+        ("issue.read", 2),
+    }
+
+
+async def test_of_64_parallel_redemptions_one_wins(world: World) -> None:
+    """Over the wire too; the others are `replayed`."""
+    async with world.door() as door:
+        await opened(world, door)
+        decision = await door.decide("code", "issue.comment", ARGS)
+        token = world.hands_token()
+        answers = await asyncio.gather(
+            *(world.redeem(decision.capability, token, nonce=f"n{number}") for number in range(64))
+        )
+
+    assert sorted(status for status, _ in answers) == [200] + [403] * 63
+    assert {answer["code"] for status, answer in answers if status != 200} == {"replayed"}
+
+
+async def test_another_connector_cannot_spend_it(world: World) -> None:
+    """The service account must be that of the capability's audience; a stranger is not even heard."""
+    async with world.door() as door:
+        await opened(world, door)
+        decision = await door.decide("code", "issue.comment", ARGS)
+        stranger = await world.redeem(
+            decision.capability, world.hands_token("system:serviceaccount:agents:doorward-role-helper")
+        )
+        forged = await world.redeem(decision.capability, "no-token")
+
+    assert (stranger[0], stranger[1]["code"]) == (401, "session_invalid")
+    assert (forged[0], forged[1]["code"]) == (401, "session_invalid")
+
+
+async def test_a_token_review_is_remembered_for_a_moment(world: World) -> None:
+    """A connector that is busy does not melt the API server."""
+    async with world.door() as door:
+        await opened(world, door)
+        token, before = world.hands_token(), world.town.reviews
+        for _ in range(3):
+            decision = await door.decide("code", "issue.comment", ARGS)
+            assert (await world.redeem(decision.capability, token))[0] == 200
+
+    assert world.town.reviews == before + 1
+
+
+async def test_a_tampered_capability_is_refused(world: World) -> None:
+    """One character of the signature is enough."""
+    async with world.door() as door:
+        await opened(world, door)
+        token = (await door.decide("code", "issue.comment", ARGS)).capability
+        flipped = token[:-5] + ("A" if token[-5] != "A" else "B") + token[-4:]
+        status, answer = await world.redeem(flipped, world.hands_token())
+
+    assert (status, answer["code"]) == (401, "capability_invalid")
+
+
+async def test_a_narrower_role_acts_at_once(world: World) -> None:
+    """The pinned and the current role must both permit."""
+    async with world.door() as door:
+        await opened(world, door)
+        await door.decide("code", "issue.comment", ARGS)
+        world.tell(resources.AGENT_ROLES, role(actions=["issue.read"]))
+        refusal = await denied(door.decide("code", "issue.comment", ARGS))
+
+    assert refusal.code == Code.NO_RULE
+
+
+async def test_a_wider_role_does_not(world: World) -> None:
+    """What was not there when the task began does not come to it later."""
+    async with world.door() as door:
+        await opened(world, door)
+        world.tell(resources.AGENT_ROLES, role(resources={}))
+        refusal = await denied(door.decide("code", "issue.comment", {**ARGS, "owner": "other"}))
+
+    assert refusal.code == Code.NO_RULE
+
+
+async def test_a_revocation_stops_decisions_and_redemptions(world: World) -> None:
+    """The first from the news, the second from the ledger."""
+    async with world.door() as door:
+        await opened(world, door)
+        decision = await door.decide("code", "issue.comment", ARGS)
+        world.tell(resources.REVOCATIONS, revocation(tasks=["fix-1"]))
+        (latch,) = world.follow_ups
+        await world.ledger.latch(latch.uid, latch.subjects)
+        refusal = await denied(door.decide("code", "issue.comment", ARGS))
+        _, answer = await world.redeem(decision.capability, world.hands_token())
+
+    assert (refusal.code, answer["code"]) == (Code.REVOKED, "revoked")
+
+
+async def test_above_draft_revocations_are_read_live(world: World) -> None:
+    """A Revocation that no news has brought yet stops what is not known to be reversible."""
+    async with world.door() as door:
+        await opened(world, door)
+        decision = await door.decide("code", "issue.comment", ARGS)
+        world.broker.effects._known.clear()
+        world.town.taken_back.append(revocation(roles=["helper"]))
+        _, answer = await world.redeem(decision.capability, world.hands_token())
+
+    assert answer["code"] == "revoked"
+
+
+async def test_above_draft_a_deleted_task_is_noticed_live(world: World) -> None:
+    """And when the API server does not answer, the answer is no."""
+    async with world.door() as door:
+        await opened(world, door)
+        first = await door.decide("code", "issue.comment", ARGS)
+        world.broker.effects._known.clear()
+        world.town.down = True
+        token = world.hands_token()
+        world.town.down = False
+        await world.redeem("x.y.z", token)
+        world.town.down = True
+        _, blind = await world.redeem(first.capability, token)
+        world.town.down = False
+        world.town.tasks.clear()
+        _, answer = await world.redeem(first.capability, token)
+
+    assert (blind["code"], answer["code"]) == ("unavailable", "task_ended")
+
+
+async def test_stale_news_decide_and_redeem_nothing(world: World) -> None:
+    """No heartbeat, no yes; outcomes are still taken."""
+    async with world.door() as door:
+        await opened(world, door)
+        first = await door.decide("code", "issue.comment", ARGS)
+        second = await door.decide("code", "issue.comment", ARGS)
+        token = world.hands_token()
+        _, spent = await world.redeem(first.capability, token)
+        world.broker.heartbeat._seen = None
+        refusal = await denied(door.decide("code", "issue.comment", ARGS))
+        _, answer = await world.redeem(second.capability, token)
+        report = {
+            "redemption": spent["redemption"],
+            "outcome": "unknown",
+            "status": None,
+            "references": [],
+            "bytes": 0,
+            "sent": True,
+        }
+        told, _ = await world.call_hands("/v1/outcomes", report, token)
+
+    assert (refusal.code, answer["code"], told) == (Code.UNAVAILABLE, "unavailable", 200)
+
+
+async def test_a_task_that_ends_gets_nothing_any_more(world: World) -> None:
+    """Its session closes before anything is written, and its door is told why."""
+    async with world.door() as door:
+        await opened(world, door)
+        world.broker.sessions.end("fix-1-uid", "the task was deleted")
+        refusal = await denied(door.decide("code", "issue.comment", ARGS))
+
+    assert refusal.code == Code.TASK_ENDED
+
+
+async def test_a_probe_that_got_through_freezes_the_task(world: World) -> None:
+    """One is enough, at once and for good: also what was granted before is worth nothing."""
+    async with world.door() as door:
+        await opened(world, door)
+        decision = await door.decide("code", "issue.comment", ARGS)
+        probe = {"name": "canary", "host": "10.0.0.1", "port": 1, "protocol": "tcp", "blocked": True}
+        await door._ask("POST", "/v1/fence", {"probes": [probe]})
+        await denied(door._ask("POST", "/v1/fence", {"probes": [probe, {**probe, "blocked": False}]}))
+        refusal = await denied(door.decide("code", "issue.comment", ARGS))
+        _, answer = await world.redeem(decision.capability, world.hands_token())
+
+    assert (refusal.code, answer["code"]) == (Code.TASK_FROZEN, "task_frozen")
+    assert len(bodies(world, "fence.proven")) == len(bodies(world, "fence.breached")) == 1
+
+
+async def test_a_restarted_broker_knows_its_sessions(tmp_path: Path) -> None:
+    """Sessions, pinned roles and frozen tasks come out of the ledger."""
+    key, frozen = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    async with settled(tmp_path) as world, world.door(key) as door, world.door(frozen) as other:
+        await opened(world, door)
+        await opened(world, other, "fix-2")
+        await world.ledger.freeze("fix-2-uid", "because")
+        sessions = door._session, other._session
+    async with settled(tmp_path) as world, world.door(key) as door, world.door(frozen) as other:
+        world.tell(resources.AGENT_TASKS, task())
+        door._session, other._session = sessions
+        decision = await door.decide("code", "issue.comment", ARGS)
+        refusal = await denied(other.decide("code", "issue.comment", ARGS))
+
+    assert decision.capability
+    assert refusal.code == Code.TASK_FROZEN
+
+
+async def test_a_condition_sees_what_the_tasks_actions_came_to(tmp_path: Path) -> None:
+    """`outcomes` come out of the ledger, with rule, action, resource and status."""
+    condition = "action != 'issue.read' || outcomes.exists(o, o.status == 'succeeded' && o.rule == 'comment')"
+    async with settled(tmp_path, {"when": condition}) as world, world.door() as door:
+        await opened(world, door)
+        read = {name: ARGS[name] for name in ("owner", "repo", "number")}
+        early = await denied(door.decide("code", "issue.read", read))
+        decision, token = await door.decide("code", "issue.comment", ARGS), world.hands_token()
+        _, spent = await world.redeem(decision.capability, token)
+        report = {
+            "redemption": spent["redemption"],
+            "outcome": "succeeded",
+            "status": 201,
+            "references": [],
+            "bytes": 0,
+            "sent": True,
+        }
+        await world.call_hands("/v1/outcomes", report, token)
+        later = await door.decide("code", "issue.read", read)
+
+    assert early.code == Code.CONDITION_FALSE
+    assert later.capability

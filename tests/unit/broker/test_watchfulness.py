@@ -1,0 +1,200 @@
+"""Heartbeat, epochs, keys and canaries: what the broker knows about itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doorward.broker import epochs, heartbeat
+from doorward.broker.canaries import Canaries
+from doorward.broker.epochs import establish, judge
+from doorward.broker.heartbeat import Heartbeat
+from doorward.broker.keyring import PUBLISHED_SECONDS, RETIRED_SECONDS, KeyRing, _order
+from doorward.broker.settings import CanaryAddress, Settings, canaries
+from doorward.core import settings as env
+from doorward.door import canary
+from doorward.errors import ConfigError, Refusal
+from doorward.ledger import Epoch, Head, Ledger
+
+DAY = 86_400
+
+
+def test_a_mark_counts_from_when_it_was_sent() -> None:
+    """Not from when it came back; old marks, and those of other processes, say nothing."""
+    now = [0.0]
+    beat = Heartbeat(3.0, lambda: now[0])
+    first = beat.next_mark()
+    now[0] = 2.0
+    second = beat.next_mark()
+    beat.seen("other/1")
+
+    assert beat.age == float("inf")
+
+    beat.seen(second)
+    beat.seen(first)
+    now[0] = 5.0
+    beat.check()
+
+    assert beat.age == 3.0
+
+    now[0] = 5.1
+    with pytest.raises(Refusal):
+        beat.check()
+
+
+def test_an_anchor_survives_its_annotation() -> None:
+    """Whatever else stands there is no anchor."""
+    head = Head(7, "sha256:x")
+    lease = heartbeat.lease("ns", "mark", heartbeat.anchor_text("epoch-1", head))
+    broken = [None, {}, {"metadata": {"annotations": {heartbeat.LEDGER: "a b"}}}]
+
+    assert heartbeat.anchor_of(lease) == ("epoch-1", head)
+    assert [heartbeat.anchor_of(item) for item in broken] == [None] * 3
+
+
+EPOCH = Epoch(1, "epoch-1", "statement", 0.0, 0.0)
+SEEN = ("epoch-1", Head(7, "sha256:x"))
+
+
+@pytest.mark.parametrize(
+    ("epoch", "signed", "anchor", "there", "cause", "loss"),
+    [
+        (None, False, None, None, "first start", False),
+        (None, False, SEEN, None, "the ledger was lost", True),
+        (EPOCH, True, None, None, None, False),
+        (EPOCH, True, SEEN, "sha256:x", None, False),
+        (EPOCH, True, SEEN, "sha256:y", "the ledger was set back", True),
+        (EPOCH, True, SEEN, None, "the ledger was set back", True),
+        (EPOCH, True, ("epoch-0", Head()), None, "the ledger is another one than the last seen", True),
+        (EPOCH, False, SEEN, "sha256:x", "the ledger was made with another key", True),
+        (EPOCH, False, None, None, "the ledger was made with another key", True),
+    ],
+)
+def test_whatever_happened_to_the_ledger_is_noticed(
+    epoch: Epoch | None,
+    anchor: Any,
+    there: str | None,
+    cause: str | None,
+    *,
+    signed: bool,
+    loss: bool,
+) -> None:
+    """Lost, swapped, set back or made by somebody else: a new epoch, and what lives freezes."""
+    verdict = judge(epoch, signed=signed, anchor=anchor, there=there)
+
+    assert (verdict.cause, verdict.loss) == (cause, loss)
+
+
+async def test_an_epoch_goes_on_until_something_is_lost(tmp_path: Path) -> None:
+    """A restart keeps it; an older copy of the file, or another key, does not."""
+    keyring = KeyRing(tmp_path / "keys", 30, lambda: 1e9)
+    other = KeyRing(tmp_path / "other", 30, lambda: 1e9)
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    try:
+        first = await establish(ledger, keyring.checkpoint, "iss", None, 1.0)
+        seen = (first.id, await ledger.head())
+        again = await establish(ledger, keyring.checkpoint, "iss", seen, 2.0)
+        back = await establish(ledger, keyring.checkpoint, "iss", (first.id, Head(99, "sha256:x")), 3.0)
+        foreign = await establish(ledger, other.checkpoint, "iss", None, 4.0)
+        issuer = await establish(ledger, other.checkpoint, "other", None, 5.0)
+    finally:
+        ledger.close()
+
+    assert first == again
+    assert [item.number for item in (back, foreign, issuer)] == [2, 3, 4]
+    assert [item.trusts_after for item in (first, back, foreign)] == [0.0, 3.0, 4.0]
+    assert epochs.judge(issuer, signed=True, anchor=None, there=None).cause is None
+
+
+def test_keys_are_made_once_and_kept_to_ourselves(tmp_path: Path) -> None:
+    """No default key: the first start makes one, the next finds it, nobody else can read it."""
+    first = KeyRing(tmp_path / "keys", 30, lambda: 1e9)
+    second = KeyRing(tmp_path / "keys", 30, lambda: 1e9 + 1)
+    files = sorted((tmp_path / "keys").iterdir())
+
+    assert first.keys.current_id == second.keys.current_id
+    assert first.checkpoint.current_id == second.checkpoint.current_id != first.keys.current_id
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
+
+
+def test_keys_overlap_when_they_change(tmp_path: Path) -> None:
+    """Published before it signs, verifiable after it has signed last, then gone from the disk."""
+    now = [1e9]
+    ring = KeyRing(tmp_path, 30, lambda: now[0])
+    old = ring.keys.current_id
+    now[0] += 30 * DAY
+    announced = ring.refresh()
+    now[0] += PUBLISHED_SECONDS
+    changed = ring.refresh()
+    now[0] += RETIRED_SECONDS
+    later = ring.refresh()
+
+    assert (announced.current_id, len(announced.public)) == (old, 2)
+    assert changed.current_id != old
+    assert old in changed.public
+    assert old not in later.public
+    assert len(list(tmp_path.glob("[0-9]*.pem"))) == 1
+
+
+def test_the_order_of_keys() -> None:
+    """The newest that was published long enough signs; a first one signs at once."""
+    assert _order([100], 100) == [100]
+    assert _order([100, 1000], 1000 + PUBLISHED_SECONDS - 1) == [100, 1000]
+    assert _order([100, 1000], 1000 + PUBLISHED_SECONDS) == [1000, 100]
+
+
+def test_a_key_that_is_none_stops_the_start(tmp_path: Path) -> None:
+    """Better no broker than one with somebody's idea of a key."""
+    (tmp_path / "100.pem").write_bytes(b"")
+    with pytest.raises(ConfigError):
+        KeyRing(tmp_path, 30, lambda: 1000.0)
+
+
+async def test_a_canary_lives_when_it_answered() -> None:
+    """TCP and UDP are tried for real; a silent one is known to be dead, and is not hidden."""
+    async with canary.serving("127.0.0.1", 0) as port:
+        known = Canaries([CanaryAddress(name, "127.0.0.1", port, name) for name in ("tcp", "udp")])
+        before = known.document()
+        await known.probe()
+        alive = known.document()
+    await known.probe()
+    known.monotonic = lambda: max(one.answered_at or 0 for one in known.known) + 10.0
+
+    assert before == []
+    assert [(one["protocol"], one["host"], one["alive"]) for one in alive] == [  # type: ignore[index,call-overload]
+        ("tcp", "127.0.0.1", True),
+        ("udp", "127.0.0.1", True),
+    ]
+    assert [one["alive"] for one in known.document()] == [False, False]  # type: ignore[index,call-overload]
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "a=b", "a=b:1", "a=b:1/icmp", "a=b:0/tcp", "a=b:99999/tcp", "=b:1/tcp"]
+)
+def test_a_canary_setting_that_is_wrong_is_named(text: str) -> None:
+    """The process does not start without the fence's proof that was asked for."""
+    with pytest.raises(ConfigError, match="DOORWARD_CANARIES"):
+        env.read(Settings, {"DOORWARD_CANARIES": text})
+
+
+def test_canary_settings() -> None:
+    """Names, addresses of both families, none."""
+    assert canaries("a=10.0.0.1:1/tcp, b=[fd00::1]:2/udp") == (
+        CanaryAddress("a", "10.0.0.1", 1, "tcp"),
+        CanaryAddress("b", "fd00::1", 2, "udp"),
+    )
+    assert canaries("") == ()
+    assert len(env.read(Settings, {}).canaries) == 2
+
+
+@pytest.mark.parametrize(
+    "variable", ["DOORWARD_MAX_BODY", "DOORWARD_REQUESTS_PER_SECOND", "DOORWARD_KEY_DAYS"]
+)
+def test_bounds_cannot_be_switched_off(variable: str) -> None:
+    """Zero, less, or no number at all is refused by name."""
+    for text in ("0", "-1", "x", "nan"):
+        with pytest.raises(ConfigError, match=variable):
+            env.read(Settings, {variable: text})
