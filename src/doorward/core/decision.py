@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 from doorward.core.action import Action
 from doorward.core.effect import Effect
@@ -52,12 +52,13 @@ class Permit:
     reservations: tuple[Reservation, ...] = ()
     caveats: Mapping[str, Json] = field(default_factory=dict)
     """What the connector checks again, mechanically, right before the call."""
-    seal: object = None
+    seal: InitVar[object] = None
+    """Not kept: a copy of a Permit with another action in it needs the seal again."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, seal: object) -> None:
         from doorward.core.permitting import SEAL  # noqa: PLC0415 - the seal stays out of reach
 
-        if self.seal is not SEAL:
+        if seal is not SEAL:
             msg = "a Permit is built by the policy only"
             raise SealBroken(msg)
 

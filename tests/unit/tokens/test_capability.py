@@ -189,3 +189,11 @@ def test_only_the_policy_builds_a_permit(permit: Permit) -> None:
         Permit(**{**fields, "seal": None})
     with pytest.raises(SealBroken):
         Permit(**{**fields, "seal": object()})
+
+
+def test_a_permit_is_not_changed_in_the_copying(permit: Permit) -> None:
+    """A copy with another action in it is no permit: the seal is not handed on."""
+    other = dataclasses.replace(permit.action, name="issue.close")
+
+    with pytest.raises(SealBroken):
+        dataclasses.replace(permit, action=other)
