@@ -1,7 +1,7 @@
 """Every reason that the operator writes into a condition or an Event, each with its sentence.
 
-Reasons of refusals come from `doorward.errors.Code`; these are the rest. Closed: a new member needs
-a line in docs/conditions.md, which a test compares with this list.
+Reasons of refusals come from `doorward.errors.Code`; these are the rest. The list is closed, and
+`SENTENCES` is its documentation.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ class Reason(StrEnum):
     POD_FAILED = "PodFailed"
     POD_DELETED = "PodDeleted"
     POD_LOST = "PodLost"
-    REVOKED = "Revoked"
 
 
 SENTENCES: Final[dict[Reason, str]] = {
@@ -77,7 +76,6 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.POD_FAILED: "The pod ended before the agent did.",
     Reason.POD_DELETED: "Somebody deleted the pod; a task has one run.",
     Reason.POD_LOST: "The pod vanished; a task has one run.",
-    Reason.REVOKED: "The task was revoked.",
 }
 
 
