@@ -99,7 +99,7 @@ class Broker:
             ) from None
 
     async def _exchange(self, method: str, path: str, body: Json) -> Json:
-        data = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+        data = b"" if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         signed = proof.sign(self._key, Call(AUDIENCE, method, path, data), self._clock(), self._session)
         headers = {proof.HEADER: signed, **({"Content-Type": "application/json"} if data else {})}
         async with self._http.request(

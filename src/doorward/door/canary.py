@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, cast
 
 from doorward.core.settings import address
 
@@ -52,12 +52,11 @@ class _Echo(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport to answer on."""
-        self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Echo."""
-        if isinstance(self._transport, asyncio.DatagramTransport):
-            self._transport.sendto(data[:_MAX_DATAGRAM], addr)
+        self._transport.sendto(data[:_MAX_DATAGRAM], addr)
 
 
 async def _main(host: str, port: int) -> None:

@@ -79,7 +79,7 @@ class Hands:
         self, connector: Connector, action: str, args: JsonObject, decision: Decision
     ) -> tuple[int, Json]:
         body = {"connector": connector.name, "action": action, "args": args, "attachments": []}
-        data = json.dumps(body, separators=(",", ":")).encode()
+        data = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         url = URL(connector.url.rstrip("/") + _PATH, encoded=True)
         call = Call(connector.audience, "POST", url.raw_path, data, decision.capability)
         async with self._http.post(

@@ -23,12 +23,10 @@ from doorward.errors import Code, Refusal
 from doorward.serving import App, Limits, Request, Route, answers
 from doorward.serving import app as serving_app
 
-MAX_BODY: Final = 1024 * 1024
-"""Bytes of a request; a larger one is refused whole."""
+MAX_BODY: Final = 1_000_000
+"""Bytes of a request; a larger one is refused whole. Leaves room for what broker and connector add."""
 
-_LIMITS: Final = Limits(
-    body_bytes=MAX_BODY, handle_seconds=90.0, connections=256, connections_per_peer=256, chunked=True
-)
+_LIMITS: Final = Limits(body_bytes=MAX_BODY, handle_seconds=90.0, connections=256, connections_per_peer=256)
 _LOCAL_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 

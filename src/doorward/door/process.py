@@ -93,14 +93,13 @@ class Life:
     async def _prove(self, broker: Broker, session: Session) -> None:
         """Return once the fence is proven and the broker has heard of it."""
         canaries: Sequence[Canary] = session.canaries
-        streaks: Streaks = {}
+        streaks, sightings = await self._rounds(canaries, {})
         pause = _FIRST_PAUSE
         while waiting := fence.missing(streaks):
-            if streaks:
-                log.get(__name__).warning("the agent has to wait for the fence", waiting=waiting)
-                await self.pause(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-                canaries = await self._refreshed(broker, canaries)
+            log.get(__name__).warning("the agent has to wait for the fence", waiting=waiting)
+            await self.pause(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            canaries = await self._refreshed(broker, canaries)
             streaks, sightings = await self._rounds(canaries, streaks)
         await self._persist("report the fence", lambda: broker.report_fence(sightings))
 
@@ -175,7 +174,7 @@ class Life:
         try:
             check_loopback(self.settings.listen[0])
             return client_context(self.settings.ca_pem)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise ConfigError(f"DOORWARD_LISTEN or DOORWARD_CA_PEM: {error}") from None
 
 
