@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _chosen(arguments: argparse.Namespace) -> list[Image]:
-    return [build.plan(part(name))[0] for name in arguments.parts or _DEFAULT]
+    return [build.plan(part(name)) for name in arguments.parts or _DEFAULT]
 
 
 def _built(arguments: argparse.Namespace) -> list[Image]:

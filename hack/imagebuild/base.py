@@ -27,13 +27,15 @@ KEPT = (
 _MADE = ("etc/ssl/certs", "etc/ld.so.cache", "etc/ld.so.conf", "etc/ld.so.conf.d", "etc/nsswitch.conf")
 """What installation scripts made and no package owns."""
 _DROPPED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "usr/share/pixmaps")
+_RECIPE = 2
+"""Raised when what is done with the packages changes."""
 _PASSWD = "root:x:0:0:root:/:/none\nnonroot:x:65532:65532:nonroot:/nonexistent:/none\n"
 _GROUP = "root:x:0:\nnonroot:x:65532:\n"
 
 
 def reference() -> str:
     """The base image's name; its tag says how it was made."""
-    recipe = repr((SUITE, KEPT, _MADE, _DROPPED, _PASSWD, _GROUP))
+    recipe = repr((_RECIPE, SUITE, KEPT, _MADE, _DROPPED, _PASSWD, _GROUP))
     return f"{REPOSITORY}/base:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
@@ -74,6 +76,10 @@ def _archive(root: Path, target: Path) -> None:
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, mode
             archive.addfile(entry)
+        # Where the usual Python images have it: probes name the interpreter by its path.
+        link = tarfile.TarInfo("usr/local/bin/python3")
+        link.type, link.linkname = tarfile.SYMTYPE, "/usr/bin/python3"
+        archive.addfile(link)
 
 
 def _wanted(root: Path) -> list[str]:

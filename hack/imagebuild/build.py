@@ -3,6 +3,9 @@
 import hashlib
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,20 +46,23 @@ def docker() -> bool:
     return shutil.which("docker") is not None and succeeds("docker", "info")
 
 
-def plan(part: Part) -> tuple[Image, Path]:
-    """Gather the build context of one part and derive the image's name from it."""
-    context = cache() / "images" / "context" / part.name
-    draft = context.with_name(f".{part.name}.{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
-    text = containerfile.needed(containerfile.PATH.read_text(), part.name)
-    _fill(draft, part, text)
-    shutil.rmtree(context, ignore_errors=True)
-    draft.rename(context)
-    return Image(part.name, _digest(context)), context
+@contextmanager
+def planned(part: Part) -> Iterator[tuple[Image, Path]]:
+    """The build context of one part, there for as long as this lasts, and the name of its image."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"context-{part.name}-", dir=cache()) as folder:
+        context = Path(folder)
+        _fill(context, part, containerfile.needed(containerfile.PATH.read_text(), part.name))
+        yield Image(part.name, _digest(context)), context
+
+
+def plan(part: Part) -> Image:
+    """The image that building this part now would make."""
+    with planned(part) as (image, _):
+        return image
 
 
 def _fill(context: Path, part: Part, text: str) -> None:
-    context.mkdir(parents=True)
     (context / "Containerfile").write_text(text)
     for source in containerfile.sources(text):
         if source.parts[0] == "wheels":
@@ -74,6 +80,9 @@ def _gather(source: Path, target: Path) -> None:
                 _gather(entry, target / entry.name)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_relative_to(cache()):
+        target.hardlink_to(source)
+        return
     shutil.copyfile(source, target)
     target.chmod(_FILE_MODE)
 
@@ -89,12 +98,13 @@ def _digest(context: Path) -> str:
 
 def build(part: Part) -> Image:
     """Build one image unless its archive is there. Raises `CommandError` with the builder's last words."""
-    image, context = plan(part)
-    if not image.archive.exists():
-        say(f"building {image.reference}")
-        draft = image.archive.with_suffix(f".{os.getpid()}")
-        (_with_docker if docker() else _with_buildah)(image, context, draft)
-        draft.replace(image.archive)
+    with planned(part) as (image, context):
+        if not image.archive.exists():
+            say(f"building {image.reference}")
+            image.archive.parent.mkdir(parents=True, exist_ok=True)
+            draft = image.archive.with_suffix(f".{os.getpid()}")
+            (_with_docker if docker() else _with_buildah)(image, context, draft)
+            draft.replace(image.archive)
     return image
 
 
@@ -106,7 +116,7 @@ def _with_docker(image: Image, context: Path, archive: Path) -> None:
 
 def _with_buildah(image: Image, context: Path, archive: Path) -> None:
     run(
-        "buildah", "bud", "--quiet", "--isolation=chroot", "--timestamp=0", "--pull-never",
+        "buildah", "bud", "--quiet", "--layers", "--isolation=chroot", "--timestamp=0", "--pull-never",
         f"--target={image.part}", f"--build-arg=BASE={base.ensure()}", "-t", image.reference,
         "-f", context / "Containerfile", context,
     )  # fmt: skip

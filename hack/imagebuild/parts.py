@@ -31,7 +31,13 @@ def _part(name: str, lock: str, *modules: str, loaded: tuple[str, ...] = ()) -> 
 PARTS = (
     _part("operator", "operator", "doorward_operator.__main__"),
     _part("admission", "webhooks", "doorward_webhooks.__main__", "doorward_webhooks.certificates.__main__"),
-    _part("broker", "broker", "doorward.broker.__main__", "doorward.broker.evidence", loaded=("doorward.ledger",)),
+    _part(
+        "broker",
+        "broker",
+        "doorward.broker.__main__",
+        "doorward.broker.evidence",
+        loaded=("doorward.ledger",),
+    ),
     _part("connector", "connector", "doorward.connectors.__main__", loaded=("doorward.connectors",)),
     _part("door", "door", "doorward.door.__main__", "doorward.door.canary"),
     _part("agent", "agent"),
