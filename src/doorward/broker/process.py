@@ -174,8 +174,13 @@ class Broker:
         )
 
 
-async def serve(settings: Settings, stop: asyncio.Event, client: Client | None = None) -> None:
-    """Serve until `stop`; then finish what runs. Raises `ConfigError` that names the setting at fault."""
+async def serve(
+    settings: Settings, stop: asyncio.Event, client: Client | None = None, places: Places | None = None
+) -> None:
+    """Serve until `stop`; then finish what runs. Raises `ConfigError` that names the setting at fault.
+
+    `client` and `places` are given where the process does not run in the cluster.
+    """
     registry = metrics.registry("broker")
     certificates = serving.tls_context(settings.tls_certificate, settings.tls_key)
     waiting: list[Callable[[], Sequence[str]]] = [
@@ -190,7 +195,7 @@ async def serve(settings: Settings, stop: asyncio.Event, client: Client | None =
                 registry, lambda: [why for ask in waiting for why in ask()], *settings.ops_listen
             )
         )
-        broker = await _unless(stop, start(settings, registry, api))
+        broker = await _unless(stop, start(settings, registry, api, places or Places()))
         if broker is None:
             return
         stack.callback(broker.ledger.close)
@@ -228,7 +233,7 @@ async def _listen(broker: Broker, certificates: serving.Certificates, stop: asyn
         await stop.wait()
 
 
-async def start(settings: Settings, registry: CollectorRegistry, api: Client) -> Broker:
+async def start(settings: Settings, registry: CollectorRegistry, api: Client, places: Places) -> Broker:
     """The broker with its ledger, in the epoch in force. Raises `ConfigError`."""
     keyring = KeyRing(settings.keys, settings.key_days, system)
     observer = _Late()
@@ -245,7 +250,7 @@ async def start(settings: Settings, registry: CollectorRegistry, api: Client) ->
             epoch=epoch,
             cluster=Live(api),
             render=lambda: _render(settings, address),
-            places=Places(),
+            places=places,
         )
         observer.metrics = broker.metrics
         await broker.load()

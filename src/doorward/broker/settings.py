@@ -22,6 +22,10 @@ class CanaryAddress:
     port: int
     protocol: str
 
+    def __repr__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.name}={host}:{self.port}/{self.protocol}"
+
 
 def canaries(text: str) -> tuple[CanaryAddress, ...]:
     """`name=host:port/protocol`, separated by commas; an empty text is none."""

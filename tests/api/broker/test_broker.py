@@ -1,0 +1,309 @@
+"""Tokens, pods, tasks and Revocations of a real API server, and what they mean to the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from authority import Authority
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from waiting import until
+
+from devcluster.kubectl import Kubectl
+from doorward.broker.settings import Settings
+from doorward.door.broker import Broker as Door
+from doorward.errors import Code, Refusal
+from doorward.serving import client_context
+
+pytestmark = pytest.mark.api
+ARGS = {"owner": "acme", "repo": "web", "number": 7, "body": "hello"}
+
+
+async def code_of(waiting: Any) -> Code:
+    with pytest.raises(Refusal) as caught:
+        await waiting
+    return caught.value.code
+
+
+async def once_ready(attempt: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """The answer once it is more than `unavailable`: the broker has just started or the news are coming."""
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                return await attempt()
+            except Refusal as refusal:
+                if refusal.code not in {Code.UNAVAILABLE, Code.SESSION_INVALID, Code.RATE_LIMITED}:
+                    raise
+            await asyncio.sleep(0)
+
+
+async def until_code(attempt: Callable[[], Any], code: Code, seconds: float = 10.0) -> float:
+    """Seconds until an attempt is refused with this code."""
+    started = time.monotonic()
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                await attempt()
+            except Refusal as refusal:
+                if refusal.code is code:
+                    return time.monotonic() - started
+            await asyncio.sleep(0)
+
+
+async def redeem(
+    authority: Authority, settings: Settings, token: str, capability: str
+) -> tuple[int, dict[str, Any]]:
+    tls = client_context(authority.bundle)
+    url = f"https://127.0.0.1:{settings.connectors_listen[1]}/v1/redemptions"
+    body = {"capability": capability, "instance": "i", "nonce": "n"}
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as http,
+        http.post(url, json=body, headers={"Authorization": f"Bearer {token}"}) as response,
+    ):
+        return response.status, await response.json(content_type=None)
+
+
+def hands_token(kubectl: Kubectl, account: str = "doorward-connector-code") -> str:
+    return kubectl(
+        "create", "token", account, "-n", "doorward-code", "--audience=doorward-redemptions"
+    ).strip()
+
+
+async def test_a_live_door_opens_decides_and_its_connector_redeems(
+    running: Any, place: Any, settings: Settings, authority: Authority, kubectl: Kubectl
+) -> None:
+    """With real tokens, a pod that went through the API server's defaulting, and the chart's RBAC."""
+    token = place.run_task()
+    async with running() as make:
+        door: Door = make()
+        session = await once_ready(lambda: door.open(token))
+        decision = await once_ready(lambda: door.decide("code", "issue.comment", ARGS))
+        kubectl.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": "other", "namespace": "doorward-code"},
+            }
+        )
+        other, _ = await redeem(authority, settings, hands_token(kubectl, "other"), decision.capability)
+        first = await redeem(authority, settings, hands_token(kubectl), decision.capability)
+
+    assert (session.task["name"], session.connectors["code"].audience) == ("fix", "connector:code")
+    assert (other, first[0]) == (401, 200)
+
+
+async def test_a_token_for_another_audience_or_of_another_pod_opens_nothing(running: Any, place: Any) -> None:
+    """The API server vouches for audience and pod; the broker asks for both."""
+    token = place.run_task()
+    async with running() as make:
+        door: Door = make()
+        await once_ready(lambda: door.open(token))
+        wrong = place.token(audience="doorward-redemptions")
+        unbound = place.kubectl(
+            "create",
+            "token",
+            "doorward-role-fixer",
+            "-n",
+            place.namespace,
+            "--audience=doorward-broker",
+        ).strip()
+
+        assert await code_of(make().open(wrong)) == Code.SESSION_INVALID
+        assert await code_of(make().open(unbound)) == Code.SESSION_INVALID
+
+
+async def test_a_pod_that_was_changed_opens_nothing(running: Any, place: Any) -> None:
+    """Even one label of the live pod that nobody rendered is enough."""
+    token = place.run_task()
+    place.kubectl(
+        "label", "pod", place.pod()["metadata"]["name"], "-n", place.namespace, "doorward.dev/extra=1"
+    )
+    async with running() as make:
+        door: Door = make()
+        refusal = await differing(lambda: door.open(token))
+
+    assert "/metadata/labels/doorward.dev~1extra" in refusal.detail
+    assert refusal.code == Code.UNAVAILABLE
+
+
+async def differing(attempt: Callable[[], Any], seconds: float = 10.0) -> Refusal:
+    """The refusal that names a difference; what comes before it is the broker's start."""
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                await attempt()
+            except Refusal as refusal:
+                if "renders to" in refusal.detail:
+                    return refusal
+            await asyncio.sleep(0)
+
+
+async def test_a_deleted_task_gets_nothing_at_once(running: Any, place: Any) -> None:
+    """The session closes with the news, and the token of its pod opens nothing any more."""
+    token = place.run_task()
+    async with running() as make:
+        door: Door = make()
+        await once_ready(lambda: door.open(token))
+        place.kubectl("delete", "agenttask", "fix", "-n", place.namespace)
+
+        assert await until_code(door.actions, Code.TASK_ENDED) < 3.0
+        assert await code_of(door.open(token)) == Code.TASK_ENDED
+
+
+async def test_a_finished_pod_ends_the_session(running: Any, place: Any) -> None:
+    """The agent is done: nothing is decided for it any more."""
+    token = place.run_task()
+    async with running() as make:
+        door: Door = make()
+        await once_ready(lambda: door.open(token))
+        place.kubectl(
+            "patch",
+            "pod",
+            place.pod()["metadata"]["name"],
+            "-n",
+            place.namespace,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            '{"status":{"phase":"Succeeded"}}',
+        )
+
+        assert await until_code(door.actions, Code.TASK_ENDED) < 3.0
+
+
+async def test_a_revocation_holds_within_the_promised_time(
+    running: Any, place: Any, settings: Settings, authority: Authority, kubectl: Kubectl
+) -> None:
+    """Decisions stop, and what was granted before cannot be spent; three seconds are promised always."""
+    token = place.run_task()
+    async with running() as make:
+        door: Door = make()
+        await once_ready(lambda: door.open(token))
+        decision = await once_ready(lambda: door.decide("code", "issue.comment", ARGS))
+        hands = hands_token(kubectl)
+        place.revoke(tasks=["fix"])
+        seconds = await until_code(lambda: door.decide("code", "issue.comment", ARGS), Code.REVOKED)
+        await until_redeemed_as(authority, settings, hands, decision.capability, "revoked")
+
+    assert seconds < 3.0
+
+
+async def until_redeemed_as(
+    authority: Authority, settings: Settings, token: str, capability: str, code: str
+) -> None:
+    """The ledger latches right after the news: the redemption must be refused, and never have won."""
+    status, body = await redeem(authority, settings, token, capability)
+
+    assert (status, body["code"]) == (403, code)
+
+
+async def test_a_restart_keeps_sessions_and_a_lost_ledger_freezes_them(
+    running: Any, place: Any, tmp_path: Path
+) -> None:
+    """The Lease remembers what the ledger was; without it, what lived before is frozen."""
+    token, key = place.run_task(), Ed25519PrivateKey.generate()
+    async with running() as make:
+        door: Door = make(key)
+        session = await once_ready(lambda: door.open(token))
+        await once_ready(lambda: door.decide("code", "issue.comment", ARGS))
+        await anchored(place.kubectl)
+    async with running() as make:
+        door = make(key)
+        door._session = session.id
+        await once_ready(lambda: door.decide("code", "issue.comment", ARGS))
+        again = await once_ready(lambda: door.open(token))
+    async with running(ledger_url=f"sqlite:///{tmp_path / 'another.db'}") as make:
+        lost = await until_code(lambda: make(key).open(token), Code.TASK_FROZEN)
+
+    assert again.id == session.id
+    assert lost < 10.0
+
+
+async def anchored(kubectl: Kubectl, seconds: float = 10.0) -> None:
+    """Wait until the heartbeat has carried the ledger's head out of it."""
+    async with asyncio.timeout(seconds):
+        while True:
+            lease = await asyncio.to_thread(
+                kubectl.get, "lease", "doorward-broker-heartbeat", "-n", "doorward-system"
+            )
+            if lease["metadata"].get("annotations", {}).get("doorward.dev/ledger"):
+                return
+
+
+async def test_what_ended_while_the_broker_was_down_is_noticed(
+    running: Any, place: Any, settings: Settings
+) -> None:
+    """A task deleted in between is ended in the ledger as soon as the caches are filled."""
+    from doorward.ledger import Ledger  # noqa: PLC0415 - only to look
+
+    token = place.run_task()
+    async with running() as make:
+        door: Door = make()
+        await once_ready(lambda: door.open(token))
+    place.kubectl("delete", "agenttask", "fix", "-n", place.namespace)
+    async with running() as make:
+        door._session, _ = door._session, make
+        reader = Ledger(settings.ledger_url)
+        try:
+            await until(lambda: reader.reader.tasks()[0].state == "ended")
+        finally:
+            reader.close()
+
+
+async def test_the_process_gets_ready_and_ends_well(
+    settings: Settings, broker_kubeconfig: Path, tmp_path: Path
+) -> None:
+    """`python -m doorward.broker`: ready when caches, heartbeat and ledger are; SIGTERM ends it with 0."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "KUBECONFIG": str(broker_kubeconfig),
+        "DOORWARD_LISTEN": f"127.0.0.1:{settings.listen[1]}",
+        "DOORWARD_CONNECTORS_LISTEN": f"127.0.0.1:{settings.connectors_listen[1]}",
+        "DOORWARD_OPS_LISTEN": f"127.0.0.1:{settings.ops_listen[1]}",
+        "DOORWARD_TLS_CERTIFICATE": str(settings.tls_certificate),
+        "DOORWARD_TLS_KEY": str(settings.tls_key),
+        "DOORWARD_RENDER_FILE": str(settings.render_file),
+        "DOORWARD_CA_FILE": str(settings.ca_file),
+        "DOORWARD_BROKER_IP": "10.96.0.10",
+        "DOORWARD_LEDGER_URL": settings.ledger_url,
+        "DOORWARD_KEYS": str(settings.keys),
+        "DOORWARD_CANARIES": "",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "doorward.broker", env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    url = f"http://127.0.0.1:{settings.ops_listen[1]}"
+    try:
+        async with aiohttp.ClientSession() as http:
+            await get_ready(http, url)
+            async with http.get(f"{url}/metrics") as response:
+                metrics = await response.text()
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+    assert "doorward_ledger_commit_duration_seconds_count" in metrics
+    assert "doorward_broker_heartbeat_age_seconds" in metrics
+
+
+async def get_ready(http: aiohttp.ClientSession, url: str, seconds: float = 30.0) -> None:
+    """Return once `/readyz` says ok."""
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                async with http.get(f"{url}/readyz") as response:
+                    if response.status == 200:
+                        return
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(0)
