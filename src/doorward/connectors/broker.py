@@ -6,7 +6,7 @@ import contextlib
 import json
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -68,12 +68,13 @@ class Outcome:
 class Broker:
     """The broker's listener for connectors."""
 
-    def __init__(self, url: str, tls: ssl.SSLContext, token_file: Path) -> None:
+    def __init__(self, url: str, tls: Callable[[], ssl.SSLContext], token_file: Path) -> None:
         self._url = url
+        self._tls = tls
         self._token_file = token_file
         self._instance = ids.uuid7()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, limit=32, keepalive_timeout=15),
+            connector=aiohttp.TCPConnector(limit=32, keepalive_timeout=15),
             timeout=aiohttp.ClientTimeout(total=_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -122,7 +123,12 @@ class Broker:
     async def _exchange(self, method: str, path: str, body: Json) -> Json:
         url = URL(self._url + path, encoded=True)
         async with self._session.request(
-            method, url, data=_encoded(body), headers=self._headers(body), allow_redirects=False
+            method,
+            url,
+            data=_encoded(body),
+            headers=self._headers(body),
+            allow_redirects=False,
+            ssl=self._tls(),
         ) as response:
             data = await _bounded(response)
         document = strictjson.loads(data, max_bytes=_MAX_ANSWER) if data else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -21,6 +21,7 @@ from doorward.connectors.keyring import Keyring
 from doorward.connectors.metrics import Metrics
 from doorward.connectors.outcomes import Outcomes
 from doorward.connectors.settings import Settings
+from doorward.connectors.trust import Trust, upstream_context
 from doorward.connectors.upstream import Dialect, Upstream
 from doorward.errors import ConfigError
 from doorward.telemetry import log, metrics
@@ -141,17 +142,22 @@ def _dialect(settings: Settings) -> Dialect:
         raise ConfigError(f"DOORWARD_PROVIDER: {error}") from None
 
 
-def _broker_tls(settings: Settings) -> ssl.SSLContext:
+def _broker_tls(settings: Settings) -> Callable[[], ssl.SSLContext]:
+    trust = Trust(settings.ca_file, serving.client_context)
     try:
-        return serving.client_context(settings.ca_file.read_text())
+        trust.current()
     except (OSError, ValueError) as error:
         raise ConfigError(f"DOORWARD_CA_FILE: {error}") from None
+    return trust.current
 
 
-def _upstream_tls(settings: Settings) -> ssl.SSLContext:
+def _upstream_tls(settings: Settings) -> Callable[[], ssl.SSLContext]:
+    if settings.upstream_ca is None:
+        system = upstream_context(None)
+        return lambda: system
+    trust = Trust(settings.upstream_ca, upstream_context)
     try:
-        context = ssl.create_default_context(cafile=settings.upstream_ca)
-    except OSError as error:
+        trust.current()
+    except (OSError, ValueError) as error:
         raise ConfigError(f"DOORWARD_UPSTREAM_CA: {error}") from None
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+    return trust.current

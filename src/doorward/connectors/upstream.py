@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -85,17 +85,18 @@ class Upstream:
         dialect: Dialect,
         credential: Credential,
         *,
-        tls: ssl.SSLContext,
+        tls: Callable[[], ssl.SSLContext],
         seconds: float,
         max_response: int,
         connections: int,
     ) -> None:
         self.dialect = dialect
         self._credential = credential
+        self._tls = tls
         self._seconds = seconds
         self._max_response = max_response
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, limit=connections, keepalive_timeout=15),
+            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=15),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
@@ -127,6 +128,7 @@ class Upstream:
                 headers=headers,
                 data=None if request.body is None else _encoded(request.body),
                 allow_redirects=False,
+                ssl=self._tls(),
                 timeout=self._timeout(send_before),
                 middlewares=(_Once(send_before),),
             ) as response:
