@@ -1,4 +1,4 @@
-"""The attacks under tests/attacks/pods: a file for each way to a secret, a case for each change to a clean pod."""
+"""The attacks under tests/attacks/pods: a file is a way to a secret, a case is one change to a clean pod."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ def fence(document: Any, root: str, rules: Rules | None = None) -> tuple[Violati
         *_account(spec),
         *(item for container in containers for item in _security(container, spec)),
         *_users(containers, spec),
+        *_tokens(spec),
         *_mounts(containers, spec),
         *(item for container in containers for item in _amounts(container)),
         *_tolerations(spec),
@@ -83,6 +84,18 @@ def _users(containers: list[Container], spec: Mapping[str, Any]) -> Iterator[Fin
                 yield f"{pointer}/securityContext/{field}", "same-user"
             elif _numbered(user):
                 seen.add(user)
+
+
+def _tokens(spec: Mapping[str, Any]) -> Iterator[Finding]:
+    """Left out, the audience is the API server's own and the life an hour."""
+    for index, volume in enumerate(_objects(spec.get("volumes"))):
+        for number, source in enumerate(_objects(_object(volume.get("projected")).get("sources"))):
+            token = _object(source.get("serviceAccountToken"))
+            place = f"/spec/volumes/{index}/projected/sources/{number}/serviceAccountToken"
+            if token and "audience" not in token:
+                yield f"{place}/audience", "audience"
+            if token and "expirationSeconds" not in token:
+                yield f"{place}/expirationSeconds", "long-token"
 
 
 def _mounts(containers: list[Container], spec: Mapping[str, Any]) -> Iterator[Finding]:

@@ -120,7 +120,7 @@ def _random(text: str, called: str) -> Iterator[Suspicion]:
 
 
 def _mixed(text: str) -> bool:
-    return all(re.search(part, text) for part in ("[a-z]", "[A-Z]", "[0-9].*[0-9]"))
+    return all(re.search(part, text) for part in ("[a-z]", "[A-Z]", "[0-9]"))
 
 
 def _bits(text: str) -> float:

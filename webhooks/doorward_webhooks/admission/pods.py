@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from doorward.api.v1alpha1 import GROUP, AgentRole, AgentTask
+from doorward.core import redact
 from doorward.errors import Code, Refusal
-from doorward.render import differences, render_pod
+from doorward.render import Difference, differences, render_pod
 from doorward_webhooks.admission import literals
 from doorward_webhooks.admission.fence import fence
 from doorward_webhooks.admission.known import Surroundings
@@ -19,6 +20,7 @@ from doorward_webhooks.admission.walk import POD, Violation, walk
 
 CLOSED: Final = frozenset({"attach", "ephemeralcontainers", "exec", "portforward", "proxy", "resize"})
 """Ways into a running pod; closed to everybody."""
+_TOLD: Final = 200
 _OPEN: Final = frozenset({"eviction"})
 """Ending a pod within its disruption budget is never harder than deleting it: nodes must drain."""
 
@@ -77,7 +79,7 @@ def _check_equality(pod: Mapping[str, Any], task: AgentTask, role: AgentRole, ar
     first: list[tuple[str, str]] = []
     for settings in around.renderings:
         rendered = render_pod(task, role, around.known.connectors(), settings)
-        found = [(item.pointer, str(item)) for item in differences(pod, rendered)]
+        found = [(item.pointer, _told(item)) for item in differences(pod, rendered)]
         if not found:
             return
         first = first or found
@@ -91,6 +93,12 @@ def _check_equality(pod: Mapping[str, Any], task: AgentTask, role: AgentRole, ar
         ask="try again: operator or admission may not have seen the latest task, role or settings",
         causes=first,
     )
+
+
+def _told(difference: Difference) -> str:
+    """Short, and without what looks like a credential: the message ends up in logs."""
+    text = redact.text(str(difference))
+    return text if len(text) <= _TOLD else f"{text[:_TOLD]}..."
 
 
 def _task_of(pod: Mapping[str, Any], namespace: str, around: Surroundings) -> AgentTask | None:
