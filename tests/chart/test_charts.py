@@ -129,9 +129,11 @@ def _settings(name: str) -> type:
     from doorward.broker import settings as broker  # noqa: PLC0415 - one import for each part
     from doorward.connectors import settings as connector  # noqa: PLC0415
     from doorward_operator import settings as operator  # noqa: PLC0415
+    from doorward_webhooks.admission import settings as admission  # noqa: PLC0415
     from doorward_webhooks.certificates import settings as certificates  # noqa: PLC0415
 
     found: dict[str, type] = {
+        "doorward-admission": admission.Settings,
         "doorward-broker": broker.Settings,
         "doorward-certificates": certificates.Settings,
         "doorward-connector-code": connector.Settings,
@@ -141,7 +143,14 @@ def _settings(name: str) -> type:
 
 
 @pytest.mark.parametrize(
-    "name", ["doorward-broker", "doorward-certificates", "doorward-connector-code", "doorward-operator"]
+    "name",
+    [
+        "doorward-admission",
+        "doorward-broker",
+        "doorward-certificates",
+        "doorward-connector-code",
+        "doorward-operator",
+    ],
 )
 def test_every_variable_is_a_setting_and_every_setting_has_a_value(name: str, manifests: Manifests) -> None:
     """A process starts with the environment that its chart gives it, and no variable is there for nothing."""
@@ -159,7 +168,7 @@ def test_files_that_settings_name_are_mounted(manifests: Manifests) -> None:
     """A path in a default or in a variable lies in a volume of the pod."""
     for chart in CHARTS:
         for name, pod in _pods(manifests[chart]):
-            if name in {"doorward-admission", "doorward-canary", "doorward-certificates"}:
+            if name in {"doorward-canary", "doorward-certificates"}:
                 continue
             (container,) = pod["containers"]
             mounts = tuple(Path(mount["mountPath"]) for mount in container["volumeMounts"])
