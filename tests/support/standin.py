@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +49,8 @@ class Broker:
     """Path -> the no that it answers with."""
     lose: dict[str, int] = field(default_factory=dict)
     """Path -> how many answers still get lost after the work is done."""
+    policy: Callable[[str, Mapping[str, Any]], Refusal | None] = lambda _action, _args: None
+    """The no to an action with these arguments, if there is one."""
     seconds: float = 5.0
     """How long a redemption may be executed."""
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -164,6 +166,8 @@ class Broker:
     def _decide(self, request: Request, body: Any) -> dict[str, Any]:
         self._prove(request)
         if body["request"] not in self.decisions:
+            if refusal := self.policy(body["action"], body["args"]):
+                raise refusal
             permit = self.permit(body["connector"], body["action"], body["args"])
             capability = self.mint(permit, self.key)
             self.decisions[body["request"]] = {"decision": "decision-1", "capability": capability}

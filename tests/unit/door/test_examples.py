@@ -1,0 +1,92 @@
+"""The example agent runs as it is, against a real door and a real connector."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doorward.door import canary
+from doorward.errors import Code, Refusal
+
+AGENT = Path(__file__).parents[3] / "examples/agent/agent.py"
+
+
+class OnceOnly:
+    """The role of the example: its own repository, and one comment."""
+
+    def __init__(self) -> None:
+        self.comments = 0
+
+    def __call__(self, action: str, args: Mapping[str, Any]) -> Refusal | None:
+        """The no, if there is one."""
+        if args["repo"] != "web":
+            return Refusal(Code.OUT_OF_SCOPE, "another repository", allowed="acme/web")
+        self.comments += action == "issue.comment"
+        return Refusal(Code.LIMIT_EXCEEDED, "used up", rule="comment") if self.comments > 1 else None
+
+
+async def _run(door: Any, probes: list[dict[str, Any]]) -> tuple[int, list[str]]:
+    task = {"repository": "acme/web", "issue": 7, "otherRepository": "acme/vault", "probes": probes}
+    door.door.session.task["input"] = task
+    found = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-I", str(AGENT)],
+        env={"DOORWARD_URL": door.url, "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stderr == ""
+    return found.returncode, found.stdout.splitlines()
+
+
+@pytest.fixture
+def guarded(door: Any) -> Any:
+    door.behind.broker.policy = OnceOnly()
+    return door
+
+
+async def test_the_example_does_its_work_and_finds_its_limits(guarded: Any) -> None:
+    """One comment, a second and another repository refused, nothing reached beside the door."""
+    closed = [
+        {"name": "neighbour", "host": "127.0.0.1", "port": 1, "protocol": "tcp"},
+        {"name": "dns", "host": "127.0.0.1", "port": 1, "protocol": "udp"},
+    ]
+
+    code, lines = await _run(guarded, closed)
+
+    assert (code, lines[-1]) == (0, "all as it should be")
+    assert len(guarded.behind.forge.comments) == 1
+    said = "\n".join(lines)
+    assert "no: limit_exceeded" in said
+    assert "no: out_of_scope" in said
+    probes = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [probe["probe"] for probe in probes] == ["neighbour", "dns", "service account token"]
+    assert [probe["reached"] for probe in probes] == [False, False, False]
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+async def test_the_example_notices_an_open_way(guarded: Any, protocol: str) -> None:
+    """Something that answers beside the door is said, and the exit code says it too."""
+    async with canary.serving("127.0.0.1", 0) as port:
+        way = {"name": "open", "host": "127.0.0.1", "port": port, "protocol": protocol}
+
+        code, lines = await _run(guarded, [way])
+
+    assert (code, lines[-1]) == (1, "1 things went wrong")
+
+
+async def test_the_example_notices_what_should_have_been_refused(door: Any) -> None:
+    """Without a limit the second comment goes through, and the agent says that it should not have."""
+    code, lines = await _run(door, [])
+
+    assert code == 1
+    assert any(line.startswith("BAD comment a second time") for line in lines)
