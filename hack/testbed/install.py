@@ -38,7 +38,7 @@ def doorward(site: Site) -> None:
 
 def agent_image(_site: Site) -> str:
     """The example agent's image."""
-    return build.plan(part("agent"))[0].reference
+    return build.plan(part("agent")).reference
 
 
 def roles(site: Site) -> None:
@@ -125,7 +125,7 @@ def forge_frozen(_site: Site) -> Iterator[None]:
 
 
 def _image(name: str) -> dict[str, str]:
-    image = build.plan(part(name))[0]
+    image = build.plan(part(name))
     return {"repository": image.repository, "tag": image.tag}
 
 
@@ -179,7 +179,7 @@ def _rolled(site: Site, workload: str, namespace: str) -> None:
         wanted, status = found["spec"]["replicas"], found["status"]
         current = status.get("observedGeneration", 0) >= found["metadata"]["generation"]
         updated = status.get("updatedReplicas", 0) == wanted == status.get("replicas", 0)
-        return current and updated and status.get("readyReplicas", 0) == wanted
+        return bool(current and updated and status.get("readyReplicas", 0) == wanted)
 
     wait.until(ready, f"{workload} is rolled out", 180, every=0.5)
 
@@ -205,4 +205,4 @@ def _events(site: Site, namespace: str) -> str:
 
 def known_images() -> str:
     """JSON of every part's reference, for the transcript."""
-    return json.dumps({p.name: build.plan(p)[0].reference for p in PARTS})
+    return json.dumps({p.name: build.plan(p).reference for p in PARTS})

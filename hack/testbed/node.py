@@ -50,7 +50,7 @@ def tokens_in_memory(pid: int, typ: str) -> set[str]:
 
 def workspace(pod: dict[str, Any]) -> Path:
     """The agent's /workspace as the node sees it."""
-    uid = pod["metadata"]["uid"]
+    uid = str(pod["metadata"]["uid"])
     return layout().state / "kubelet/pods" / uid / "volumes/kubernetes.io~empty-dir/workspace"
 
 

@@ -30,7 +30,9 @@ def configure(part: str, level: str = "info") -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(part=part)
-    logging.basicConfig(level=level.upper(), handlers=[_Bridge()], force=True)
+    # Libraries tell each request at info; only at debug does anybody want to read that.
+    theirs = level if level == "debug" else "warning"
+    logging.basicConfig(level=theirs.upper(), handlers=[_Bridge()], force=True)
 
 
 def get(name: str) -> Any:
