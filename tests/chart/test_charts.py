@@ -109,6 +109,17 @@ def test_every_pod_is_restricted(chart: str, manifests: Manifests) -> None:
             assert "readinessProbe" in container
 
 
+def test_keys_are_readable_by_the_process_alone(manifests: Manifests) -> None:
+    """Secrets are mounted for the group of the process: closed to others, and not closed to itself."""
+    for chart in CHARTS:
+        for _, pod in _pods(manifests[chart]):
+            modes = [
+                volume["secret"]["defaultMode"] for volume in pod.get("volumes", []) if "secret" in volume
+            ]
+            assert set(modes) <= {0o440}
+            assert not modes or pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
+
+
 def test_the_parts_that_talk_to_the_cluster_are_four(manifests: Manifests) -> None:
     """Connector and canary have no token for the API server."""
     mounted = {

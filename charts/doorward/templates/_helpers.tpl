@@ -23,7 +23,7 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
-{{/* What every pod of ours has: (dict "root" $ "component" "broker" "token" true) */}}
+{{/* What every pod of ours has: (dict "root" $ "component" "broker" "token" true "spread" false) */}}
 {{- define "doorward.pod" -}}
 serviceAccountName: doorward-{{ .component }}
 automountServiceAccountToken: {{ .token }}
@@ -32,10 +32,9 @@ securityContext:
   runAsNonRoot: true
   runAsUser: 65532
   runAsGroup: 65532
-  {{- if .storage }}
+  # Keys are mounted readable for this group and for nobody else.
   fsGroup: 65532
   fsGroupChangePolicy: OnRootMismatch
-  {{- end }}
   seccompProfile: {type: RuntimeDefault}
 {{- with .root.Values.priorityClassName }}
 priorityClassName: {{ . }}
