@@ -26,7 +26,9 @@ from doorward.connectors.upstream import Dialect, Upstream
 from doorward.errors import ConfigError
 from doorward.telemetry import log, metrics
 
-_TYPES: Final[Mapping[str, Mapping[str, Verb]]] = {"forge": forge.VERBS}
+_TYPES: Final[Mapping[str, Mapping[str, Mapping[str, Verb]]]] = {"forge": forge.VERBS}
+"""Type -> provider -> action -> how it is carried out."""
+
 _DRAIN_SECONDS: Final = 30.0
 _LAST_WORDS_SECONDS: Final = 5.0
 
@@ -120,11 +122,14 @@ async def _first(*works: object) -> None:
 
 
 def _verbs(settings: Settings) -> Mapping[str, Verb]:
-    verbs = _TYPES.get(settings.type)
-    if verbs is None:
+    providers = _TYPES.get(settings.type)
+    if providers is None:
         msg = f"DOORWARD_CONNECTOR_TYPE: must be one of {', '.join(_TYPES)}"
         raise ConfigError(msg)
-    return verbs
+    if settings.provider not in providers:
+        msg = f"DOORWARD_PROVIDER: must be one of {', '.join(providers)}"
+        raise ConfigError(msg)
+    return providers[settings.provider]
 
 
 def _identity(settings: Settings) -> Identity:
@@ -136,10 +141,7 @@ def _dialect(settings: Settings) -> Dialect:
     if settings.upstream.startswith("http://") and not settings.upstream_plaintext:
         msg = "DOORWARD_UPSTREAM: an http upstream gets the credential in clear; use https, or say so"
         raise ConfigError(f"{msg} with DOORWARD_UPSTREAM_PLAINTEXT=true")
-    try:
-        return forge.dialect(settings.provider, settings.upstream)
-    except ValueError as error:
-        raise ConfigError(f"DOORWARD_PROVIDER: {error}") from None
+    return forge.dialect(settings.provider, settings.upstream)
 
 
 def _broker_tls(settings: Settings) -> Callable[[], ssl.SSLContext]:

@@ -23,17 +23,18 @@ ISSUE = {"owner": "acme", "repo": "web", "number": 7}
 
 def test_every_action_of_the_catalogue_is_carried_out() -> None:
     """What the vocabulary promises the connector does, and it does nothing else."""
-    assert set(forge.VERBS) == set(catalogue.load("forge").actions)
+    for provider in forge.DIALECTS:
+        assert set(forge.VERBS[provider]) == set(catalogue.load("forge").actions)
 
 
 @pytest.mark.parametrize(
     ("action", "args", "line"),
     [
-        ("issue.query", {"owner": "acme", "repo": "web"}, "GET /repos/acme/web/issues?type=issues"),
+        ("issue.query", {"owner": "acme", "repo": "web"}, "GET /repos/acme/web/issues"),
         (
             "issue.query",
             {"owner": "acme", "repo": "web", "state": "all", "labels": "a b,c&d", "page": 2, "limit": 5},
-            "GET /repos/acme/web/issues?type=issues&state=all&labels=a%20b%2Cc%26d&page=2&limit=5&per_page=5",
+            "GET /repos/acme/web/issues?state=all&labels=a%20b%2Cc%26d&page=2&limit=5",
         ),
         ("issue.read", ISSUE, "GET /repos/acme/web/issues/7"),
         ("issue.comment", {**ISSUE, "body": "hi"}, "POST /repos/acme/web/issues/7/comments"),
@@ -46,23 +47,40 @@ def test_every_action_of_the_catalogue_is_carried_out() -> None:
 )
 def test_the_request_line_is_exact(action: str, args: dict[str, Json], line: str) -> None:
     """Each argument is encoded once, in its place."""
-    request = forge.VERBS[action].request(args)
+    request = forge.VERBS["gitea"][action].request(args)
 
     assert f"{request.method} {target(request)}" == line
+
+
+def test_github_has_another_name_for_the_page_size() -> None:
+    """The same arguments, in the provider's own words."""
+    request = forge.VERBS["github"]["issue.query"].request({"owner": "acme", "repo": "web", "limit": 5})
+
+    assert target(request) == "/repos/acme/web/issues?per_page=5"
+
+
+@pytest.mark.parametrize("provider", ["gitea", "github"])
+def test_a_query_that_an_upstream_repeats_can_be_asked_again(provider: str) -> None:
+    """What goes upstream is a native request with the same meaning, so that paging links work."""
+    args = {"owner": "acme", "repo": "web", "state": "all", "labels": "a,b", "page": 2, "limit": 5}
+
+    sent = target(forge.VERBS[provider]["issue.query"].request(args))
+
+    assert catalogue.translate(catalogue.load("forge"), "GET", sent).args == args
 
 
 def test_a_comment_is_sent_as_it_was_decided() -> None:
     """Text is neither trimmed nor rewritten."""
     body = "  *bold*\n\t@everyone <!-- hidden --> \u202e\n"
 
-    assert forge.VERBS["issue.comment"].request({**ISSUE, "body": body}).body == {"body": body}
+    assert forge.VERBS["gitea"]["issue.comment"].request({**ISSUE, "body": body}).body == {"body": body}
 
 
 @pytest.mark.parametrize("char", ["\x00", "\x07", "\x1b", "\r", "\x7f", "\x85", "\x9b"])
 def test_control_characters_are_refused_not_removed(char: str) -> None:
     """What a terminal or a log would act on does not reach the forge, and the writer is told."""
     with pytest.raises(Refusal) as caught:
-        forge.VERBS["issue.comment"].request({**ISSUE, "body": f"a{char}b"})
+        forge.VERBS["gitea"]["issue.comment"].request({**ISSUE, "body": f"a{char}b"})
 
     assert caught.value.code == Code.ARGUMENTS_INVALID
 
@@ -88,7 +106,7 @@ def test_no_file_path_that_the_schema_lets_through_leaves_the_repository(path: s
     if schemacheck.fault(catalogue.load("forge").actions["file.read"].arguments, args):
         return
 
-    line = target(forge.VERBS["file.read"].request(args))
+    line = target(forge.VERBS["gitea"]["file.read"].request(args))
 
     assert line.startswith("/repos/acme/web/contents/")
     assert not {"", ".", ".."} & {unquote(part) for part in line.split("/")[1:]}
@@ -112,7 +130,7 @@ def test_no_file_path_that_the_schema_lets_through_leaves_the_repository(path: s
 )
 def test_references_say_what_was_made_or_seen(action: str, answer: Json, references: list[object]) -> None:
     """They come from arguments and answer, and an odd answer gives fewer, never an error."""
-    found = forge.VERBS[action].references({**ISSUE, "path": "docs/x"}, answer)
+    found = forge.VERBS["gitea"][action].references({**ISSUE, "path": "docs/x"}, answer)
 
     assert [(reference.kind, reference.id) for reference in found] == references
     assert all(isinstance(reference, Reference) for reference in found)

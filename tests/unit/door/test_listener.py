@@ -73,7 +73,7 @@ async def test_links_lead_through_the_door(door: Any) -> None:
 
     assert reply.headers["Link"] == f'<{door.url}/via/code/repos/acme/web/issues?page=2>; rel="next"'
     assert reply.headers["X-Total-Count"] == "1"
-    assert door.behind.forge.seen[0].target.endswith("/issues?type=issues&state=open")
+    assert door.behind.forge.seen[0].target.endswith("/issues?state=open")
 
 
 async def test_a_native_comment_keeps_status_201(door: Any) -> None:

@@ -24,9 +24,6 @@ DIALECTS: Final[Mapping[str, _Provider]] = {
 
 
 def dialect(provider: str, endpoint: str) -> Dialect:
-    """The dialect of `provider` at `endpoint` (no trailing slash). Raises `ValueError` for another one."""
-    found = DIALECTS.get(provider)
-    if found is None:
-        msg = f"provider must be one of {', '.join(DIALECTS)}, not {provider!r}"
-        raise ValueError(msg)
+    """The dialect of a known `provider` at `endpoint`, which has no trailing slash."""
+    found = DIALECTS[provider]
     return Dialect(endpoint + found.prefix, found.scheme, found.accept)

@@ -1,13 +1,14 @@
 """One function per action: typed arguments in, one upstream request out.
 
-Both providers share these routes; where their arguments differ (`limit`, `per_page`) both names are
-sent, and each ignores the other's.
+An upstream repeats the query in its `Link` header, and whoever follows that comes back through the
+door: nothing is added to a query that a native request could not have said.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from doorward.connectors.gate import Verb
@@ -19,12 +20,12 @@ from doorward.errors import Code, Refusal
 _MAX_REFERENCES: Final = 100
 
 
-def issue_query(args: JsonObject) -> UpstreamRequest:
-    """List issues; pull requests, which both providers keep among them, are left out where possible."""
+def issue_query(page_size: str, args: JsonObject) -> UpstreamRequest:
+    """List issues; `page_size` is the provider's name for the argument `limit`."""
     query = _given(args, "state", "labels", "page")
     if "limit" in args:
-        query |= {"limit": str(args["limit"]), "per_page": str(args["limit"])}
-    return UpstreamRequest("GET", (*_repository(args), "issues"), {"type": "issues", **query})
+        query[page_size] = str(args["limit"])
+    return UpstreamRequest("GET", (*_repository(args), "issues"), query)
 
 
 def issue_read(args: JsonObject) -> UpstreamRequest:
@@ -82,9 +83,14 @@ def _identifies(value: Json) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool)
 
 
-VERBS: Final[Mapping[str, Verb]] = {
-    "issue.query": Verb(issue_query, _issues_seen),
-    "issue.read": Verb(issue_read, _issues_seen),
-    "issue.comment": Verb(issue_comment, _comment_made),
-    "file.read": Verb(file_read, _file_seen),
-}
+def _verbs(page_size: str) -> Mapping[str, Verb]:
+    return {
+        "issue.query": Verb(partial(issue_query, page_size), _issues_seen),
+        "issue.read": Verb(issue_read, _issues_seen),
+        "issue.comment": Verb(issue_comment, _comment_made),
+        "file.read": Verb(file_read, _file_seen),
+    }
+
+
+VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {"gitea": _verbs("limit"), "github": _verbs("per_page")}
+"""Provider -> action -> how it is carried out."""
