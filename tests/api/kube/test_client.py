@@ -232,7 +232,7 @@ async def test_rbac_is_asked(client: Client, namespace: str, kubectl: Kubectl) -
     )
     kubectl("create", "rolebinding", "users", "-n", namespace, "--role=users", "--group=people")
     async with asyncio.timeout(10):
-        while not await subject_access_review(client, who, access):  # RBAC takes effect a moment later
+        while not await subject_access_review(client, who, access):  # noqa: ASYNC110 - RBAC takes effect a moment later
             await asyncio.sleep(0)
     assert not await subject_access_review(
         client, who, Access("approve", "agentroles", "doorward.dev", namespace, "fixer")
