@@ -125,7 +125,7 @@ def probe(target: Any) -> dict[str, Any]:
     else:
         reached, detail = True, answer
     return {
-        "probe": target["name"],
+        "name": target["name"],
         "target": f"{host} {protocol}/{port}",
         "reached": reached,
         "detail": detail,
@@ -153,7 +153,7 @@ def look_around(transcript: Transcript, task: Any) -> None:
         transcript.wrong += bool(found["reached"])
         transcript.note(json.dumps(found, sort_keys=True))
     token = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
-    found = {"probe": "service account token", "target": token, "reached": os.path.exists(token)}  # noqa: PTH110
+    found = {"name": "service-account-token", "target": token, "reached": os.path.exists(token)}  # noqa: PTH110
     transcript.wrong += bool(found["reached"])
     transcript.note(json.dumps(found, sort_keys=True))
 

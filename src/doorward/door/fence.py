@@ -100,6 +100,11 @@ def missing(streaks: Streaks) -> list[str]:
     return waiting
 
 
+def decided(sightings: Sequence[Sighting]) -> list[Sighting]:
+    """The probes that found something out; a probe that failed by itself accuses nobody."""
+    return [sighting for sighting in sightings if sighting.reach is not Reach.UNDECIDED]
+
+
 def breaches(sightings: Sequence[Sighting]) -> list[Sighting]:
     """The probes that got through."""
     return [sighting for sighting in sightings if sighting.reach is Reach.OPEN]

@@ -118,24 +118,28 @@ class Life:
             canaries = await self._refreshed(door.broker, canaries)
             sightings = await probe.round_of(self._targets(canaries), self.settings.probe_seconds)
             if breaches := fence.breaches(sightings):
-                await self._breached(door, sightings, breaches)
+                await self._breached(door, breaches)
                 return BREACHED
             await self._report(door, sightings)
 
-    async def _breached(self, door: Door, sightings: list[Sighting], breaches: list[Sighting]) -> None:
+    async def _breached(self, door: Door, breaches: list[Sighting]) -> None:
         names = [breach.target.name for breach in breaches]
         detail = f"the pod reached {', '.join(names)}: the network policy does not hold"
         door.close(Refusal(Code.TASK_FROZEN, detail, ask="the platform team must look at the fence"))
         log.get(__name__).error("breach", reached=names)
         try:
             async with asyncio.timeout(_REPORT_SECONDS):
-                await self._persist("report the breach", lambda: door.broker.report_fence(sightings))
+                await self._persist("report the breach", lambda: door.broker.report_fence(breaches))
         except (Refusal, TimeoutError) as error:
             log.get(__name__).error("breach not acknowledged", error=str(error))
 
     async def _report(self, door: Door, sightings: list[Sighting]) -> None:
+        decided = fence.decided(sightings)
+        if not decided:
+            log.get(__name__).warning("no probe could be made")
+            return
         try:
-            await door.broker.report_fence(sightings)
+            await door.broker.report_fence(decided)
         except Refusal as refusal:
             log.get(__name__).warning(
                 "fence not acknowledged", code=refusal.code.value, detail=refusal.detail

@@ -69,7 +69,7 @@ async def test_the_example_does_its_work_and_finds_its_limits(guarded: Any) -> N
     assert "no: limit_exceeded" in said
     assert "no: out_of_scope" in said
     probes = [json.loads(line) for line in lines if line.startswith("{")]
-    assert [probe["probe"] for probe in probes] == ["neighbour", "dns", "service account token"]
+    assert [probe["name"] for probe in probes] == ["neighbour", "dns", "service-account-token"]
     assert [probe["reached"] for probe in probes] == [False, False, False]
 
 

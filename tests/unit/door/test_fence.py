@@ -68,9 +68,7 @@ def test_what_was_left_out_of_a_round_starts_again() -> None:
     assert streaks == {CANARY: 1, NODE: 3}
 
 
-@pytest.mark.parametrize(
-    ("reach", "blocked"), [(Reach.BLOCKED, True), (Reach.OPEN, False), (Reach.UNDECIDED, False)]
-)
+@pytest.mark.parametrize(("reach", "blocked"), [(Reach.BLOCKED, True), (Reach.OPEN, False)])
 def test_the_broker_is_told_what_was_found(reach: Reach, blocked: bool) -> None:
     """Only a probe that was blocked is called so."""
     assert Sighting(CANARY, reach).document() == {
@@ -85,3 +83,10 @@ def test_the_broker_is_told_what_was_found(reach: Reach, blocked: bool) -> None:
 def test_want_of_sockets_is_no_fence() -> None:
     """The errors that count as blocked come from the network, not from a process that ran dry."""
     assert not {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS} & probe._BLOCKED
+
+
+def test_a_failed_probe_accuses_nobody() -> None:
+    """Want of a socket is neither a fence nor a breach, so it is not reported as either."""
+    found = [Sighting(CANARY, Reach.UNDECIDED), Sighting(NODE, Reach.BLOCKED)]
+
+    assert (fence.decided(found), fence.breaches(found)) == ([found[1]], [])
