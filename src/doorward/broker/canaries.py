@@ -15,7 +15,6 @@ from doorward.core.strictjson import Json
 INTERVAL: Final = 3.0
 ALIVE_SECONDS: Final = 10.0
 """How long one success counts."""
-_TIMEOUT: Final = 2.0
 
 
 @dataclass
@@ -34,6 +33,8 @@ class Canaries:
 
     addresses: Sequence[CanaryAddress]
     monotonic: Callable[[], float] = time.monotonic
+    timeout: float = 2.0
+    """Seconds for one probe."""
     known: list[Canary] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,7 +70,7 @@ class Canaries:
     async def _probe(self, canary: Canary) -> None:
         address = canary.address
         try:
-            async with asyncio.timeout(_TIMEOUT):
+            async with asyncio.timeout(self.timeout):
                 host = await _resolve(address)
                 await (_tcp if address.protocol == "tcp" else _udp)(host, address.port)
         except (OSError, TimeoutError):

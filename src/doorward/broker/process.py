@@ -41,8 +41,6 @@ T = TypeVar("T")
 _LOG: Final = log.get(__name__)
 _SWEEP_SECONDS: Final = 5.0
 _KEYS_SECONDS: Final = 3600.0
-_CONNECTORS_PER_SECOND: Final = 5000.0
-"""For one peer of the connectors' listener: those are ours, the bound is for one that runs wild."""
 
 
 @dataclass
@@ -73,7 +71,7 @@ class Broker:
         """The listener for doors."""
         settings = self.settings
         rate, burst = settings.requests_per_second, settings.request_burst
-        peers = Buckets(rate, burst)
+        peers = Buckets(2 * rate, 2 * burst)  # before a proof is read, so wider than a session's own
         doors = Doors(
             sessions=self.sessions,
             opener=self._opener(),
@@ -94,7 +92,8 @@ class Broker:
 
     def hands(self) -> App:
         """The listener for connectors."""
-        peers = Buckets(_CONNECTORS_PER_SECOND, int(_CONNECTORS_PER_SECOND))
+        rate = self.settings.connector_requests_per_second
+        peers = Buckets(rate, max(1, int(rate)))
         routes = HandsRoutes(
             callers=Callers(self.cluster, self.facts, self.clock),
             redeemer=Redeemer(

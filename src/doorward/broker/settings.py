@@ -124,10 +124,13 @@ class Settings:
     )
     max_body: int = setting("DOORWARD_MAX_BODY", _number, "largest request body in bytes", 1024 * 1024)
     requests_per_second: float = setting(
-        "DOORWARD_REQUESTS_PER_SECOND", _seconds, "requests of one session and of one pod, sustained", 50.0
+        "DOORWARD_REQUESTS_PER_SECOND", _seconds, "requests of one session, sustained; twice of one pod", 50.0
     )
     request_burst: int = setting(
-        "DOORWARD_REQUEST_BURST", _number, "requests of one session or pod that may come at once", 200
+        "DOORWARD_REQUEST_BURST", _number, "requests of one session that may come at once", 200
+    )
+    connector_requests_per_second: float = setting(
+        "DOORWARD_CONNECTOR_REQUESTS_PER_SECOND", _seconds, "requests of one connector pod", 5000.0
     )
     openings_per_minute: float = setting(
         "DOORWARD_OPENINGS_PER_MINUTE", _seconds, "session openings of one pod, sustained", 20.0

@@ -198,8 +198,8 @@ async def test_a_revocation_stops_decisions_and_redemptions(world: World) -> Non
         decision = await door.decide("code", "issue.comment", ARGS)
         world.tell(resources.REVOCATIONS, revocation(tasks=["fix-1"]))
         (latch,) = world.follow_ups
-        await world.ledger.latch(latch.uid, latch.subjects)
         refusal = await denied(door.decide("code", "issue.comment", ARGS))
+        await world.ledger.latch(latch.uid, latch.subjects)
         _, answer = await world.redeem(decision.capability, world.hands_token())
 
     assert (refusal.code, answer["code"]) == (Code.REVOKED, "revoked")
@@ -258,6 +258,16 @@ async def test_stale_news_decide_and_redeem_nothing(world: World) -> None:
         told, _ = await world.call_hands("/v1/outcomes", report, token)
 
     assert (refusal.code, answer["code"], told) == (Code.UNAVAILABLE, "unavailable", 200)
+
+
+async def test_a_namespace_that_is_not_enrolled_any_more_gets_nothing(world: World) -> None:
+    """Nobody holds its pods to anything now."""
+    async with world.door() as door:
+        await opened(world, door)
+        world.tell(resources.NAMESPACES, {"metadata": {"name": "agents", "labels": {}}})
+        refusal = await denied(door.decide("code", "issue.comment", ARGS))
+
+    assert refusal.code == Code.TASK_ENDED
 
 
 async def test_a_task_that_ends_gets_nothing_any_more(world: World) -> None:

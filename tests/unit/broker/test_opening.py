@@ -128,6 +128,10 @@ def no_container(world: World) -> None:
     world.pod()["status"]["initContainerStatuses"] = []
 
 
+def not_running(world: World) -> None:
+    world.pod()["status"]["initContainerStatuses"][0]["state"] = {"terminated": {"exitCode": 1}}
+
+
 def no_role(world: World) -> None:
     world.broker.facts.roles.clear()
 
@@ -168,6 +172,7 @@ def revoked(world: World) -> None:
         (extra_field, Code.UNAVAILABLE),
         (no_address, Code.UNAVAILABLE),
         (no_container, Code.UNAVAILABLE),
+        (not_running, Code.UNAVAILABLE),
         (no_role, Code.UNAVAILABLE),
         (no_connector, Code.UNAVAILABLE),
         (cluster_down, Code.UNAVAILABLE),

@@ -132,6 +132,33 @@ async def test_a_session_has_its_own_bucket(tmp_path: Path) -> None:
     assert len(denials) == 5
 
 
+async def test_a_pod_has_its_own_bucket(tmp_path: Path) -> None:
+    """Also for what is not signed well: reading proofs costs, and the agent has the pod's address."""
+    async with (
+        settled(tmp_path, requests_per_second=0.001, request_burst=5) as world,
+        world.door() as door,
+    ):
+        codes = []
+        for _ in range(12):
+            with pytest.raises(Refusal) as caught:
+                await door.actions()
+            codes.append(caught.value.code)
+
+    assert codes == [Code.SESSION_INVALID] * 10 + [Code.RATE_LIMITED] * 2
+
+
+async def test_a_connector_pod_has_its_own_bucket(tmp_path: Path) -> None:
+    """One that runs wild does not take the broker with it."""
+    async with settled(tmp_path, connector_requests_per_second=3.0) as world:
+        token = world.hands_token()
+        codes = {
+            path: [(await world.call_hands(path, {}, token))[1]["code"] for _ in range(4)]
+            for path in ("/v1/redemptions",)
+        }
+
+    assert codes == {"/v1/redemptions": ["malformed"] * 3 + ["rate_limited"]}
+
+
 async def test_too_many_denials_freeze_the_task(tmp_path: Path) -> None:
     """An agent that keeps trying is not an agent at work."""
     async with settled(tmp_path, max_denials=3) as world, world.door() as door:

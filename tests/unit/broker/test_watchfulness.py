@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,30 @@ def test_a_canary_setting_that_is_wrong_is_named(text: str) -> None:
     """The process does not start without the fence's proof that was asked for."""
     with pytest.raises(ConfigError, match="DOORWARD_CANARIES"):
         env.read(Settings, {"DOORWARD_CANARIES": text})
+
+
+class Parrot(asyncio.DatagramProtocol):
+    """Answers every datagram with the same word."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self.transport = transport
+
+    def datagram_received(self, _: bytes, addr: tuple[str, int]) -> None:
+        """Say the word."""
+        self.transport.sendto(b"polly", addr)  # type: ignore[attr-defined]
+
+
+async def test_a_datagram_counts_only_as_our_own_echo() -> None:
+    """Something that talks is not something that heard us."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(Parrot, local_addr=("127.0.0.1", 0))
+    port = transport.get_extra_info("sockname")[1]
+    known = Canaries([CanaryAddress("parrot", "127.0.0.1", port, "udp")], timeout=0.1)
+    await known.probe()
+    transport.close()
+
+    assert known.document() == []
 
 
 def test_canary_settings() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from doorward.core.decision import Reservation
 from doorward.errors import Code, Refusal
-from doorward.ledger import Redeemed
+from doorward.ledger import Redeemed, redemptions
 
 
 async def granted(book: Any, *reservations: Reservation) -> str:
@@ -52,6 +52,20 @@ async def test_the_winner_may_ask_again(book: Any) -> None:
         )
     )
     assert book.events("capability.redeemed") == ["capability.redeemed"]
+
+
+async def test_what_was_read_before_does_not_win(book: Any) -> None:
+    """Two that both saw it unspent, as two replicas could: the update itself lets one through."""
+    jti = await granted(book)
+
+    def both(txn: Any) -> Any:
+        row = txn.one(redemptions._SPENDABLE, jti=jti)
+        return [redemptions._spend(txn, row, book.claim(jti, nonce=nonce)) for nonce in ("a", "b")]
+
+    first, second = await book.ledger._run(both)
+
+    assert isinstance(first, Redeemed)
+    assert second.refusal.code == Code.REPLAYED
 
 
 @pytest.mark.parametrize("changed", ["redeemer", "instance", "nonce"])

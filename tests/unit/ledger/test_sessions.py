@@ -83,6 +83,14 @@ async def test_a_key_that_was_replaced_does_not_come_back(book: Any) -> None:
     assert caught.value.code == Code.TASK_FROZEN
 
 
+async def test_a_session_that_was_closed_does_not_open_again(book: Any) -> None:
+    """Its key is no newer door either."""
+    session = await book.session(pin(), door("a"))
+    await book.ledger.close_session(session, "because")
+
+    assert isinstance(await book.ledger.open_session(pin(), door("a"), last_try=False), NotNewer)
+
+
 async def test_a_second_pod_for_the_same_task_freezes_it(book: Any) -> None:
     """One pod UID per task UID, ever."""
     await book.session()
