@@ -21,6 +21,8 @@ fix:
     {{bin}}/ruff check --fix
     {{bin}}/ruff format
     {{python}} -m doorward.api.schema crds
+    PYTHONPATH=hack {{python}} -m imagebuild charts
+    PYTHONPATH=hack {{python}} -m imagebuild copies
     PYTHONPATH=hack {{python}} -m reference
 
 # seconds, no root, no network

@@ -15,6 +15,8 @@ from imagebuild import base, containerfile, wheels
 from imagebuild.parts import REPOSITORY, ROOT, Part
 
 _FILE_MODE = 0o644
+_KEPT = 4
+"""Builds of a part that stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,17 @@ def build(part: Part) -> Image:
             draft = image.archive.with_suffix(f".{os.getpid()}")
             (_with_docker if docker() else _with_buildah)(image, context, draft)
             draft.replace(image.archive)
+            _forget(image)
     return image
+
+
+def _forget(image: Image) -> None:
+    """Remove all but the newest builds of a part; each is as large as an image."""
+    builds = sorted(image.archive.parent.glob(f"{image.part}-*.tar"), key=lambda path: path.stat().st_mtime)
+    for old in builds[:-_KEPT]:
+        reference = Image(image.part, old.stem.removeprefix(f"{image.part}-")).reference
+        old.unlink()
+        run(*(["docker"] if docker() else ["buildah"]), "rmi", reference, check=False)
 
 
 def _with_docker(image: Image, context: Path, archive: Path) -> None:
