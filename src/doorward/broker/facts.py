@@ -34,6 +34,7 @@ class Latch:
 
     uid: str
     subjects: tuple[str, ...]
+    namespace: str
     name: str
     reason: str
 
@@ -153,8 +154,10 @@ def latch_of(found: Object, release_namespace: str) -> Latch:
     uid, name, home = str(metadata["uid"]), str(metadata["name"]), str(metadata["namespace"])
     parsed = _parsed(Revocation, found)
     if parsed is None:
-        return Latch(uid, (revocations.namespace(home),), name, "unreadable: its whole namespace is revoked")
-    return Latch(uid, subjects_of(parsed, release_namespace), name, parsed.spec.reason)
+        return Latch(
+            uid, (revocations.namespace(home),), home, name, "unreadable: its whole namespace is revoked"
+        )
+    return Latch(uid, subjects_of(parsed, release_namespace), home, name, parsed.spec.reason)
 
 
 def subjects_of(revocation: Revocation, release_namespace: str) -> tuple[str, ...]:

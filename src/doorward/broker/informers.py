@@ -8,6 +8,7 @@ from typing import Final
 
 from doorward.broker.facts import Consequence, EndTask, Facts, Latch
 from doorward.broker.heartbeat import SELECTOR, Heartbeat
+from doorward.broker.notices import Notices
 from doorward.broker.sessions import Sessions
 from doorward.errors import Refusal
 from doorward.kube import Change, ChangeType, Client, Informer, Resource, resources
@@ -35,6 +36,8 @@ class Feed:
         self._facts = facts
         self._sessions = sessions
         self._ledger = ledger
+        self._notices = Notices(client, facts)
+        sessions.on_freeze = self._notices.frozen
         self._todo: asyncio.Queue[Consequence] = asyncio.Queue()
         self._waiting: dict[str, Informer] = {}
         self._pods: dict[str, asyncio.Task[None]] = {}
@@ -59,6 +62,7 @@ class Feed:
             lease = self._informer(resources.LEASES, namespace, heartbeat.on_change, SELECTOR)
             group.create_task(lease.run())
             group.create_task(self._work())
+            group.create_task(self._notices.run())
             group.create_task(self._follow_pods(group))
 
     def _informer(
@@ -104,12 +108,17 @@ class Feed:
             match item:
                 case EndTask(uid, reason):
                     await self._ledger.end(uid, reason)
-                case Latch(uid, subjects, name, reason):
-                    await self._ledger.latch(uid, subjects, name=name, reason=reason)
+                case Latch():
+                    await self._latch(item)
         except Refusal as refusal:
             _LOG.warning("not written down yet", item=str(item), why=str(refusal))
             return False
         return True
+
+    async def _latch(self, item: Latch) -> None:
+        facts = {"namespace": item.namespace, "name": item.name, "reason": item.reason}
+        if await self._ledger.latch(item.uid, item.subjects, **facts):
+            self._notices.latched(item)
 
     async def _follow_pods(self, group: asyncio.TaskGroup) -> None:
         """One informer per enrolled namespace: the broker may look at no other pods."""

@@ -31,7 +31,7 @@ from doorward.broker.settings import Settings
 from doorward.core.clock import Clock, system
 from doorward.errors import ConfigError, Refusal
 from doorward.kube import ApiError, Client, connect, resources
-from doorward.ledger import Epoch, Ledger
+from doorward.ledger import Epoch, Ledger, LedgerUnusable
 from doorward.render import RenderSettings
 from doorward.serving import App, Buckets, Limits
 from doorward.telemetry import log, metrics
@@ -236,7 +236,10 @@ async def start(settings: Settings, registry: CollectorRegistry, api: Client, pl
     """The broker with its ledger, in the epoch in force. Raises `ConfigError`."""
     keyring = KeyRing(settings.keys, settings.key_days, system)
     observer = _Late()
-    ledger = await asyncio.to_thread(Ledger, settings.ledger_url, system, observer)
+    try:
+        ledger = await asyncio.to_thread(Ledger, settings.ledger_url, system, observer)
+    except LedgerUnusable as error:
+        raise ConfigError(f"DOORWARD_LEDGER_URL: the ledger cannot be opened: {error}") from error
     try:
         left = heartbeat.anchor_of(await _last_beat(api, settings.namespace))
         epoch = await epochs.establish(ledger, keyring.checkpoint, settings.issuer, left, system())

@@ -137,7 +137,8 @@ class Redeemer:
         for item in (*own, *central):
             latch = latch_of(item, self.facts.release_namespace)
             if latch.uid not in self.facts.revoked:
-                await self.ledger.latch(latch.uid, latch.subjects, name=latch.name, reason=latch.reason)
+                facts = {"namespace": latch.namespace, "name": latch.name, "reason": latch.reason}
+                await self.ledger.latch(latch.uid, latch.subjects, **facts)
         if (
             task is None
             or task["metadata"]["uid"] != found.subject

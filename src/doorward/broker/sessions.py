@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,6 +34,8 @@ class Sessions:
 
     clock: Clock
     nonces: Nonces = field(default_factory=Nonces)
+    on_freeze: Callable[[str], None] = lambda _: None
+    """Told the UID of each task that freezes."""
     roles: dict[str, AgentRole] = field(default_factory=dict)
     """Task UID -> its pinned role."""
     _open: dict[str, Open] = field(default_factory=dict)
@@ -64,7 +66,9 @@ class Sessions:
         return self._open.setdefault(session.id, Open(session, pinned))
 
     def freeze(self, task_uid: str, reason: str) -> None:
-        """The task gets nothing any more; its door is told why."""
+        """The task gets nothing any more; its door is told why, and so is whoever looks at the task."""
+        if task_uid not in self._over:
+            self.on_freeze(task_uid)
         self._over[task_uid] = Refusal(
             Code.TASK_FROZEN, f"the task is frozen: {reason}", ask="a person has to look at this task"
         )

@@ -3,6 +3,7 @@
 from doorward.ledger import revocations
 from doorward.ledger.book import Ledger
 from doorward.ledger.chain import Head, Link
+from doorward.ledger.store import LedgerUnusable
 from doorward.ledger.values import (
     EXECUTE_SECONDS,
     OUTCOME_SECONDS,
@@ -39,6 +40,7 @@ __all__ = [
     "Granted",
     "Head",
     "Ledger",
+    "LedgerUnusable",
     "Link",
     "NotNewer",
     "Opened",

@@ -43,7 +43,7 @@ class Ledger:
     """
 
     def __init__(self, url: str, clock: Clock = clocks.system, observer: Observer | None = None) -> None:
-        """Bring the schema up to date and start the writer. Blocks; raises what the driver raises."""
+        """Bring the schema up to date and start the writer. Blocks; raises `LedgerUnusable`."""
         engine = store.engine(url)
         store.upgrade(engine)
         self.reader = Reader(engine)

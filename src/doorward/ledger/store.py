@@ -11,8 +11,12 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
+
+from doorward.errors import DoorwardError
 
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
@@ -24,21 +28,34 @@ _PRAGMAS: Final = (
 )
 
 
+class LedgerUnusable(DoorwardError):  # noqa: N818 - names what happened, as in doorward.errors
+    """The database cannot be opened or brought up to date."""
+
+
 def engine(url: str) -> Engine:
-    """An engine whose connections commit only when told to, by plain `BEGIN` and `COMMIT`."""
-    created = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    """An engine whose connections commit only when told to, by plain `BEGIN` and `COMMIT`.
+
+    Raises `LedgerUnusable` for an address that names no database.
+    """
+    try:
+        created = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    except (SQLAlchemyError, ImportError) as error:
+        raise LedgerUnusable(str(error)) from error
     if created.dialect.name == "sqlite":
         event.listen(created, "connect", _prepare_sqlite)
     return created
 
 
 def upgrade(target: Engine) -> None:
-    """Bring the schema to the newest version; does nothing when it is. Raises what the driver raises."""
+    """Bring the schema to the newest version; does nothing when it is. Raises `LedgerUnusable`."""
     config = Config()
     config.set_main_option("script_location", str(resources.files("doorward.ledger") / "migrations"))
-    with target.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    try:
+        with target.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except (SQLAlchemyError, CommandError) as error:
+        raise LedgerUnusable(str(error)) from error
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:

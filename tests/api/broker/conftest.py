@@ -44,6 +44,11 @@ CLUSTER_RULES = [
         "resources": ["agenttasks", "agentroles", "connectors", "grants", "approvals", "revocations"],
         "verbs": ["get", "list", "watch"],
     },
+    {
+        "apiGroups": ["doorward.dev"],
+        "resources": ["agenttasks/status", "revocations/status"],
+        "verbs": ["patch"],
+    },
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
 ]

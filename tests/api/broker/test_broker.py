@@ -196,6 +196,26 @@ async def test_a_revocation_holds_within_the_promised_time(
     assert seconds < 3.0
 
 
+async def test_what_holds_is_shown_to_people(running: Any, place: Any, kubectl: Kubectl) -> None:
+    """A frozen task says so in its phase, and a Revocation says since when it holds."""
+    token = place.run_task()
+    async with running() as make:
+        door: Door = make()
+        await once_ready(lambda: door.open(token))
+        probe = {"name": "c", "host": "10.0.0.1", "port": 1, "protocol": "tcp", "blocked": False}
+        assert await code_of(door._ask("POST", "/v1/fence", {"probes": [probe]})) == Code.TASK_FROZEN
+        place.revoke(tasks=["other"])
+        where = ("-n", place.namespace)
+        async with asyncio.timeout(10):
+            while True:
+                task = await asyncio.to_thread(kubectl.get, "agenttask", "fix", *where)
+                (revocation,) = (await asyncio.to_thread(kubectl.get, "revocations", *where))["items"]
+                if task.get("status", {}).get("phase") and revocation.get("status", {}).get("latchedAt"):
+                    break
+
+    assert task["status"]["phase"] == "Frozen"
+
+
 async def until_redeemed_as(
     authority: Authority, settings: Settings, token: str, capability: str, code: str
 ) -> None:

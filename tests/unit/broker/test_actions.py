@@ -81,6 +81,25 @@ async def test_an_action_from_decision_to_outcome(world: World) -> None:
     assert answer["event"] == [link.hash for link in world.ledger.reader.walk()][-1]
 
 
+async def test_the_same_request_gives_the_same_capability(world: World) -> None:
+    """A door whose answer was lost asks again and has one capability, not two."""
+    body = {
+        "request": "01890a5d-ac96-774b-bcce-b302099a8057",
+        "connector": "code",
+        "action": "issue.comment",
+        "args": ARGS,
+        "attachments": [],
+    }
+    async with world.door() as door:
+        await opened(world, door)
+        first = await door._ask("POST", "/v1/decisions", body)
+        again = await door._ask("POST", "/v1/decisions", body)
+        other = await denied(door._ask("POST", "/v1/decisions", {**body, "args": {**ARGS, "number": 8}}))
+
+    assert first == again
+    assert other.code == Code.MALFORMED
+
+
 @pytest.mark.parametrize(
     ("connector", "action", "args", "code"),
     [

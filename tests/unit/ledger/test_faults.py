@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from doorward.errors import Code, Refusal
-from doorward.ledger import Granted, Ledger
+from doorward.ledger import Granted, Ledger, LedgerUnusable
 
 CHILD = """
 import asyncio, sys
@@ -147,7 +147,7 @@ async def test_a_caller_that_left_does_not_disturb_the_others(book: Any) -> None
 
 def test_a_ledger_that_cannot_be_opened_does_not_start(tmp_path: Any) -> None:
     """Better no process than one without a ledger."""
-    from sqlalchemy.exc import OperationalError  # noqa: PLC0415 - what the driver raises
-
-    with pytest.raises(OperationalError):
-        Ledger(f"sqlite:///{tmp_path}/absent/ledger.db")
+    (tmp_path / "noise.db").write_bytes(b"this is no database" * 100)
+    for url in (f"sqlite:///{tmp_path}/absent/ledger.db", f"sqlite:///{tmp_path}/noise.db", "nonsense"):
+        with pytest.raises(LedgerUnusable):
+            Ledger(url)
