@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, cast
@@ -60,12 +60,13 @@ class _Echo(asyncio.DatagramProtocol):
 
 
 async def _main(host: str, port: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # As the first process of a container it would not be ended by a signal that nobody handles.
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with serving(host, port):
-        await asyncio.Event().wait()
+        await stop.wait()
 
 
 if __name__ == "__main__":
-    try:
-        asyncio.run(_main(*address(os.environ.get("DOORWARD_LISTEN", "0.0.0.0:8471"))))
-    except KeyboardInterrupt:
-        sys.exit(0)
+    asyncio.run(_main(*address(os.environ.get("DOORWARD_LISTEN", "0.0.0.0:8471"))))
