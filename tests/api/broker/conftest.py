@@ -41,7 +41,7 @@ RBAC = "rbac.authorization.k8s.io/v1"
 CLUSTER_RULES = [
     {
         "apiGroups": ["doorward.dev"],
-        "resources": ["agenttasks", "agentroles", "connectors", "grants", "approvals", "revocations"],
+        "resources": ["agenttasks", "agentroles", "connectors", "revocations"],
         "verbs": ["get", "list", "watch"],
     },
     {
