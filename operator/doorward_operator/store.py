@@ -24,8 +24,14 @@ _REMEMBERED: Final = 8192
 class Store:
     """The objects of one resource, trimmed, by namespace and name."""
 
-    def __init__(self, trim: Callable[[Mapping[str, Any]], Object]) -> None:
+    def __init__(
+        self,
+        trim: Callable[[Mapping[str, Any]], Object],
+        group: Callable[[Object], str] | None = None,
+    ) -> None:
         self._trim = trim
+        self._group = group
+        self._groups: dict[Name, set[Name]] = {}
         self._objects: dict[Name, Object] = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
 
@@ -42,6 +48,10 @@ class Store:
             if namespace is None or key[0] == namespace:
                 yield key, found
 
+    def grouped(self, namespace: str, group: str) -> list[Object]:
+        """The objects of a namespace that belong to one group, without looking at any other."""
+        return [self._objects[key] for key in self._groups.get((namespace, group), ())]
+
     def names(self, namespace: str | None = None) -> list[Name]:
         """Names of all objects, or of those of a namespace."""
         return [key for key in self._objects if namespace is None or key[0] == namespace]
@@ -53,7 +63,11 @@ class Store:
         known = self._objects.get(key)
         if uid_of(fresh) in self._deleted or (known is not None and version_of(fresh) <= version_of(known)):
             return False
+        if known is not None:
+            self._drop(key)
         self._objects[key] = fresh
+        if self._group is not None:
+            self._groups.setdefault((key[0], self._group(fresh)), set()).add(key)
         return True
 
     def remove(self, found: Mapping[str, Any]) -> bool:
@@ -65,13 +79,22 @@ class Store:
         known = self._objects.get(_key(gone))
         if known is None or uid_of(known) != uid_of(gone):
             return False
-        del self._objects[_key(gone)]
+        self._drop(_key(gone))
         return True
 
     def clear(self, namespace: str) -> None:
         """Forget a namespace that is not followed any more."""
         for key in self.names(namespace):
-            del self._objects[key]
+            self._drop(key)
+
+    def _drop(self, key: Name) -> None:
+        found = self._objects.pop(key)
+        if self._group is None:
+            return
+        group = (key[0], self._group(found))
+        self._groups[group].discard(key)
+        if not self._groups[group]:
+            del self._groups[group]
 
     def absent_from(self, names: set[Name], version: str) -> list[Object]:
         """The objects that a complete list of that version should have had and did not."""

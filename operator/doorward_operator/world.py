@@ -41,7 +41,7 @@ class World:
         self.roles = Store(trim.whole)
         self.connectors = Store(trim.whole)
         self.namespaces = Store(trim.namespace)
-        self.pods = Store(trim.pod)
+        self.pods = Store(trim.pod, group=_task_of)
         self.policies = Store(trim.whole)
         self.accounts = Store(trim.whole)
         self.unreadable: dict[str, float] = {}
@@ -117,10 +117,9 @@ class World:
     def orphans(self, namespace: str, name: str) -> Iterator[Object]:
         """Pods made for a task of that name that is not there any more."""
         task = self.tasks.get(namespace, name)
-        uid = "" if task is None else task["metadata"]["uid"]
-        for _, pod in self.pods.entries(namespace):
-            annotations = pod["metadata"]["annotations"]
-            if annotations.get(names.TASK) == name and owned(pod, uid) is None:
+        uid = "" if task is None else uid_of(task)
+        for pod in self.pods.grouped(namespace, name):
+            if owned(pod, uid) is None:
                 yield pod
 
     def _parse(self, found: Object, parse: Callable[[Object], M]) -> M | Refusal:
@@ -139,3 +138,7 @@ def owned(pod: Object | None, uid: str) -> Object | None:
     """The pod, if the task of that UID owns it."""
     owners = [] if pod is None else pod["metadata"].get("ownerReferences", [])
     return pod if any(owner.get("uid") == uid for owner in owners) else None
+
+
+def _task_of(pod: Object) -> str:
+    return str(pod["metadata"]["annotations"].get(names.TASK, ""))

@@ -21,6 +21,8 @@ from doorward.kube.resources import Object, Resource
 
 PAGE: Final = 500
 """Objects per page of a list: bounds the server's and our memory."""
+CONNECTIONS: Final = 12
+"""Requests under way at once; more wait for their turn here instead of in the server."""
 REQUEST_SECONDS: Final = 30.0
 SILENCE_SECONDS: Final = 75.0
 """The server sends a bookmark each minute; a watch that is silent for longer is a dead connection."""
@@ -42,8 +44,14 @@ class Page:
 class Client:
     """Requests to one API server. Raises `ApiError` for each answer that is not the wanted one."""
 
-    def __init__(self, http: httpx2.AsyncClient, observe: Callable[[str, int], None] | None = None) -> None:
+    def __init__(
+        self,
+        http: httpx2.AsyncClient,
+        observe: Callable[[str, int], None] | None = None,
+        streams: httpx2.AsyncClient | None = None,
+    ) -> None:
         self._http = http
+        self._streams = streams or http
         self._observe = observe
 
     async def __aenter__(self) -> Self:
@@ -57,6 +65,7 @@ class Client:
     async def aclose(self) -> None:
         """Give all connections back."""
         await self._http.aclose()
+        await self._streams.aclose()
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
         """The object as it is now."""
@@ -175,11 +184,11 @@ class Client:
             "labelSelector": labels,
         }
         timeout = httpx2.Timeout(REQUEST_SECONDS, read=silence)
-        request = self._http.build_request(
+        request = self._streams.build_request(
             "GET", resource.path(namespace), params=_given(params), timeout=timeout
         )
         try:
-            response = await self._http.send(request, stream=True)
+            response = await self._streams.send(request, stream=True)
             try:
                 if response.status_code != 200:
                     raise _error(response.status_code, await response.aread(), response.headers)
@@ -229,8 +238,13 @@ def connect(kubeconfig: str | None = None, observe: Callable[[str, int], None] |
         params = ConnectionParams(timeout=timeout, trust_env=False).httpx_params(config)
     except (LightkubeConfigError, KeyError, OSError) as error:
         raise ConfigError(f"no access to a cluster: {error}") from error
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=60)
-    return Client(httpx2.AsyncClient(**params, limits=limits), observe)
+    # The pool looks at each of its connections for each request, so few are cheaper than many;
+    # watches keep theirs for minutes and have a pool of their own.
+    few = httpx2.Limits(max_connections=CONNECTIONS, keepalive_expiry=60)
+    many = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+    return Client(
+        httpx2.AsyncClient(**params, limits=few), observe, httpx2.AsyncClient(**params, limits=many)
+    )
 
 
 def _config(kubeconfig: str | None) -> KubeConfig:

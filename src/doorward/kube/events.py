@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import secrets
 from typing import Final, Literal
 
 from doorward.kube.client import Client
 from doorward.kube.errors import ApiError
 from doorward.kube.resources import EVENTS, Object, name_of, namespace_of, uid_of
+from doorward.telemetry import log
 
-_LOG: Final = logging.getLogger("doorward.kube")
+_LOG: Final = log.get("doorward.kube")
 _NOTE_BYTES: Final = 1024
 """The API server's limit of a note."""
 
@@ -38,7 +38,7 @@ class EventsRecorder:
         try:
             await self._client.create(EVENTS, body, body["metadata"]["namespace"])
         except ApiError as error:
-            _LOG.info("the Event %s about %s was not written: %s", reason, name_of(regarding), error)
+            _LOG.info("an Event was not written", reason=reason, about=name_of(regarding), error=str(error))
 
     def _event(self, regarding: Object, *, reason: str, action: str, note: str, type_: str) -> Object:
         namespace = namespace_of(regarding) or "default"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from typing import Final
 from doorward.kube.client import Client
 from doorward.kube.errors import ApiError
 from doorward.kube.resources import LEASES, Object
+from doorward.telemetry import log
 
-_LOG: Final = logging.getLogger("doorward.kube")
+_LOG: Final = log.get("doorward.kube")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Election:
                 await self.attempt()
                 if self.leading is not before:
                     before = not before
-                    _LOG.info("%s the lease %s", "gained" if before else "lost", self._name)
+                    _LOG.info("the lease was gained" if before else "the lease was lost", lease=self._name)
                     changed(before)
                 await asyncio.sleep(self._timing.retry)
         finally:
@@ -88,7 +88,7 @@ class Election:
             async with asyncio.timeout(self._timing.renew / 2):
                 held = await self._attempt()
         except (ApiError, TimeoutError) as error:
-            _LOG.warning("lease %s: %s", self._name, error)
+            _LOG.warning("the lease could not be renewed", lease=self._name, error=str(error))
             return
         if not held:
             self._renewed = None
@@ -108,7 +108,7 @@ class Election:
                 lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
                 await self._client.replace(LEASES, lease)
         except ApiError as error:
-            _LOG.info("lease %s was not released: %s", self._name, error)
+            _LOG.info("the lease was not released", lease=self._name, error=str(error))
 
     async def _attempt(self) -> bool:
         lease = await self._client.find(LEASES, self._name, self._namespace)

@@ -7,7 +7,6 @@ whatever was known before and is not in it any more has gone; the informer says 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ from doorward.kube.backoff import Backoff
 from doorward.kube.client import SILENCE_SECONDS, Client
 from doorward.kube.errors import ApiError
 from doorward.kube.resources import Object, Resource, name_of, namespace_of, uid_of
+from doorward.telemetry import log
 
-_LOG: Final = logging.getLogger("doorward.kube")
+_LOG: Final = log.get("doorward.kube")
 _WATCH_SECONDS: Final = 270
 
 
@@ -145,13 +145,9 @@ class Informer:
         self._failures += 1
         if error.gone:
             self._version = None
-        _LOG.log(
-            logging.INFO if error.gone or error.transient else logging.WARNING,
-            "watching %s in %s: %s",
-            self._resource.plural,
-            self._namespace or "all namespaces",
-            error,
-        )
+        tell = _LOG.info if error.gone or error.transient else _LOG.warning
+        place = self._namespace or "all namespaces"
+        tell("a watch is opened again", resource=self._resource.plural, place=place, error=str(error))
         await self._sleep(max(error.retry_after, self._backoff.delay(self._failures)))
 
 

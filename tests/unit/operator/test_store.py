@@ -83,3 +83,24 @@ def test_ballast_is_dropped() -> None:
 
     assert trim.task(task)["spec"] == {"role": "r"}
     assert "managedFields" not in trim.task(task)["metadata"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy"), st.booleans()), max_size=20))
+def test_groups_are_what_is_there(steps: list[tuple[str, str, bool]]) -> None:
+    """Looking into a group finds exactly the objects of that group."""
+    store = Store(trim.whole, group=lambda found: str(found["spec"]["group"]))
+    for version, (name, group, put) in enumerate(steps):
+        found = {**thing(version + 1, uid=f"{name}{version}", name=name), "spec": {"group": group}}
+        known = store.get("n", name)
+        if put:
+            store.put(found)
+        elif known is not None:
+            store.remove(known)
+    expected = {
+        group: {key for key, found in store.entries() if found["spec"]["group"] == group} for group in "xy"
+    }
+
+    actual = {
+        group: {("n", found["metadata"]["name"]) for found in store.grouped("n", group)} for group in "xy"
+    }
+    assert expected == actual
