@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import urlencode
 
-import httpx2
+import aiohttp
 import msgspec
-from lightkube.config.client_adapter import ConnectionParams
-from lightkube.config.kubeconfig import KubeConfig
-from lightkube.core.exceptions import ConfigError as LightkubeConfigError
+from yarl import URL
 
-from doorward.errors import ConfigError
+from doorward.kube import access
+from doorward.kube.access import Access
 from doorward.kube.errors import ApiError, Unreachable
 from doorward.kube.resources import Object, Resource
 
@@ -27,6 +25,8 @@ REQUEST_SECONDS: Final = 30.0
 SILENCE_SECONDS: Final = 75.0
 """The server sends a bookmark each minute; a watch that is silent for longer is a dead connection."""
 
+_BROKEN: Final = (aiohttp.ClientError, TimeoutError, OSError)
+"""What tells that there was no answer, or half of one."""
 _MERGE: Final = "application/merge-patch+json"
 _APPLY: Final = "application/apply-patch+yaml"
 _JSON_PATCH: Final = "application/json-patch+json"
@@ -44,15 +44,10 @@ class Page:
 class Client:
     """Requests to one API server. Raises `ApiError` for each answer that is not the wanted one."""
 
-    def __init__(
-        self,
-        http: httpx2.AsyncClient,
-        observe: Callable[[str, int], None] | None = None,
-        streams: httpx2.AsyncClient | None = None,
-    ) -> None:
-        self._http = http
-        self._streams = streams or http
+    def __init__(self, access: Access, observe: Callable[[str, int], None] | None = None) -> None:
+        self._access = access
         self._observe = observe
+        self._open: tuple[aiohttp.ClientSession, aiohttp.ClientSession] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,8 +59,9 @@ class Client:
 
     async def aclose(self) -> None:
         """Give all connections back."""
-        await self._http.aclose()
-        await self._streams.aclose()
+        sessions, self._open = self._open, None
+        for session in sessions or ():
+            await session.close()
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
         """The object as it is now."""
@@ -183,20 +179,18 @@ class Client:
             "timeoutSeconds": str(seconds),
             "labelSelector": labels,
         }
-        timeout = httpx2.Timeout(REQUEST_SECONDS, read=silence)
-        request = self._streams.build_request(
-            "GET", resource.path(namespace), params=_given(params), timeout=timeout
-        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=silence)
+        _, streams = self._sessions()
+        url = self._url(resource.path(namespace), params)
         try:
-            response = await self._streams.send(request, stream=True)
-            try:
-                if response.status_code != 200:
-                    raise _error(response.status_code, await response.aread(), response.headers)
-                async for line in response.aiter_lines():
+            async with streams.get(
+                url, headers=await self._headers(), timeout=timeout, allow_redirects=False
+            ) as response:
+                if response.status != 200:
+                    raise _error(response.status, await response.read(), response.headers)
+                async for line in _lines(response.content):
                     yield _change(line)
-            finally:
-                await response.aclose()
-        except httpx2.HTTPError as error:
+        except _BROKEN as error:
             raise Unreachable(f"watching {resource.plural}: {error!r}") from error
 
     async def _send(
@@ -209,19 +203,54 @@ class Client:
         media_type: str = "application/json",
     ) -> Object:
         content = None if body is None else msgspec.json.encode(body)
-        headers = {} if body is None else {"Content-Type": media_type}
+        url = self._url(path, params or {})
         try:
-            response = await self._http.request(
-                method, path, params=_given(params or {}), content=content, headers=headers
-            )
-        except httpx2.HTTPError as error:
+            status, answer, headers = await self._exchange(method, url, content, media_type)
+            if status == 401:  # not carried out; the token may have been replaced meanwhile
+                status, answer, headers = await self._exchange(method, url, content, media_type, anew=True)
+        except _BROKEN as error:
             raise Unreachable(f"{method} {path}: {error!r}") from error
         if self._observe is not None:
-            self._observe(method, response.status_code)
-        if not response.is_success:
-            raise _error(response.status_code, response.content, response.headers)
-        found: Object = _decoded(response.content)
+            self._observe(method, status)
+        if not 200 <= status < 300:
+            raise _error(status, answer, headers)
+        found: Object = _decoded(answer)
         return found
+
+    async def _exchange(
+        self, method: str, url: URL, content: bytes | None, media_type: str, *, anew: bool = False
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        requests, _ = self._sessions()
+        headers = await self._headers(anew=anew)
+        if content is not None:
+            headers["Content-Type"] = media_type
+        async with requests.request(
+            method, url, data=content, headers=headers, allow_redirects=False
+        ) as response:
+            return response.status, await response.read(), response.headers
+
+    async def _headers(self, *, anew: bool = False) -> dict[str, str]:
+        """Uncompressed on purpose: within a cluster that costs more than it saves."""
+        authorization = await self._access.credentials.header(anew=anew)
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        return headers | ({"Authorization": authorization} if authorization else {})
+
+    def _url(self, path: str, params: Mapping[str, str | None]) -> URL:
+        given = {key: text for key, text in params.items() if text is not None}
+        return URL(self._access.server + path + (f"?{urlencode(given)}" if given else ""), encoded=True)
+
+    def _sessions(self) -> tuple[aiohttp.ClientSession, aiohttp.ClientSession]:
+        """One for requests, with few connections, and one for watches, which keep theirs for minutes."""
+        if self._open is None:
+            tls = self._access.tls
+            requests = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=tls, keepalive_timeout=60)
+            streams = aiohttp.TCPConnector(limit=0, ssl=tls, force_close=True)
+            timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+            self._open = (
+                aiohttp.ClientSession(connector=requests, timeout=timeout, auto_decompress=False),
+                aiohttp.ClientSession(connector=streams, auto_decompress=False),
+            )
+        return self._open
 
 
 def connect(kubeconfig: str | None = None, observe: Callable[[str, int], None] | None = None) -> Client:
@@ -230,38 +259,20 @@ def connect(kubeconfig: str | None = None, observe: Callable[[str, int], None] |
     The order is: the argument, the pod's service account, the variable KUBECONFIG. `observe` is
     called with the method and status of each answer. Raises `ConfigError` when there is neither.
     """
-    try:
-        config = _config(kubeconfig).get()
-        if config is None:
-            raise ConfigError("the kubeconfig has no current context")
-        timeout = httpx2.Timeout(REQUEST_SECONDS)
-        params = ConnectionParams(timeout=timeout, trust_env=False).httpx_params(config)
-    except (LightkubeConfigError, KeyError, OSError) as error:
-        raise ConfigError(f"no access to a cluster: {error}") from error
-    # The pool looks at each of its connections for each request, so few are cheaper than many;
-    # watches keep theirs for minutes and have a pool of their own.
-    few = httpx2.Limits(max_connections=CONNECTIONS, keepalive_expiry=60)
-    many = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
-    return Client(
-        httpx2.AsyncClient(**params, limits=few), observe, httpx2.AsyncClient(**params, limits=many)
-    )
+    return Client(access.load(kubeconfig), observe)
 
 
-def _config(kubeconfig: str | None) -> KubeConfig:
-    if kubeconfig is not None:
-        return KubeConfig.from_file(Path(kubeconfig))
-    try:
-        return KubeConfig.from_service_account()
-    except (LightkubeConfigError, KeyError):
-        return KubeConfig.from_file(Path(os.environ["KUBECONFIG"]))
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Complete lines of any length; what is cut off by the end is no line."""
+    rest = b""
+    async for piece in content.iter_any():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line
 
 
-def _given(params: Mapping[str, str | None]) -> dict[str, str]:
-    return {key: text for key, text in params.items() if text is not None}
-
-
-def _change(line: str) -> tuple[str, Object]:
-    change = _decoded(line.encode())
+def _change(line: bytes) -> tuple[str, Object]:
+    change = _decoded(line)
     found: Object = change["object"]
     if change["type"] == "ERROR":
         raise ApiError(

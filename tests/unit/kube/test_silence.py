@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from doorward.kube import ApiError, Backoff, Change, ChangeType, Client, Informer, Unreachable
+from doorward.kube.access import Access, Credentials
 from doorward.kube.resources import CONFIG_MAPS, PODS, Resource
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -40,7 +41,8 @@ async def server(serve: Serve) -> AsyncIterator[Client]:
 
     listening = await asyncio.start_server(on_connection, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    async with Client(httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)) as client:
+    plain = Access(f"http://127.0.0.1:{port}", ssl.create_default_context(), Credentials(None))
+    async with Client(plain) as client:
         yield client
     for task in tasks:
         task.cancel()
