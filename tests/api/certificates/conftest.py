@@ -15,7 +15,8 @@ from devcluster import tools
 from devcluster.api import ControlPlane, start_control_plane
 from devcluster.kubectl import Kubectl
 from doorward.kube import Change, ChangeType, Client, connect
-from doorward_webhooks.certificates.process import Connectors, Rotation, Telling
+from doorward_webhooks.certificates.metrics import Metrics
+from doorward_webhooks.certificates.process import Connectors, Rotation
 from doorward_webhooks.certificates.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -93,7 +94,7 @@ def rotation(client: Client) -> Callable[[], Rotation]:
         for namespace, service in connectors:
             spec = {"service": {"namespace": namespace, "name": service}}
             heard.on_event(Change(ChangeType.PRESENT, {"metadata": {"name": service}, "spec": spec}))
-        return Rotation(client, Settings(), Telling(CollectorRegistry()), heard)
+        return Rotation(client, Settings(), Metrics(CollectorRegistry()), heard)
 
     return make
 

@@ -12,6 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from doorward.core import settings as env
+from doorward.errors import ConfigError
 from doorward_webhooks.certificates.plan import (
     Certificate,
     ForgetPrevious,
@@ -29,6 +31,7 @@ from doorward_webhooks.certificates.plan import (
     Write,
     plan,
 )
+from doorward_webhooks.certificates.settings import Settings
 
 NOW: Final = datetime(2030, 1, 1, tzinfo=UTC)
 LIVES: Final = Lifetimes()
@@ -280,3 +283,14 @@ class Rotations(RuleBasedStateMachine):
 
 TestRotations = Rotations.TestCase
 TestRotations.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_settings_say_what_the_rotation_does() -> None:
+    """The defaults of the process are the lives that the rotation is proved with."""
+    assert Settings().lifetimes == LIVES
+
+
+def test_a_life_of_no_time_is_refused() -> None:
+    """Zero hours would be a rotation without end."""
+    with pytest.raises(ConfigError, match="DOORWARD_LEAF_HOURS: must be at least 1"):
+        env.read(Settings, {"DOORWARD_LEAF_HOURS": "0"})

@@ -8,15 +8,14 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
-
 from doorward import serving
 from doorward.kube import ApiError, Change, ChangeType, Client, Informer, connect, resources
 from doorward.kube.resources import name_of
 from doorward.telemetry import log, metrics
 from doorward_webhooks.certificates import objects
+from doorward_webhooks.certificates.metrics import Metrics
 from doorward_webhooks.certificates.objects import Snapshot
-from doorward_webhooks.certificates.plan import Observed, Target, Write, plan
+from doorward_webhooks.certificates.plan import Target, Write, plan
 from doorward_webhooks.certificates.settings import Settings
 
 _LOG: Final = log.get(__name__)
@@ -49,42 +48,13 @@ class Connectors:
         return sorted({*own, *self._targets.values()})
 
 
-class Telling:
-    """What the process says about itself."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.writes = Counter(
-            "doorward_certificates_writes", "Objects written, by kind of write.", ["write"], registry=registry
-        )
-        self.ends = Gauge(
-            "doorward_certificates_not_after_timestamp_seconds",
-            "When the first certificate of this kind ends.",
-            ["kind"],
-            registry=registry,
-        )
-        self.skipped = Gauge(
-            "doorward_certificates_skipped",
-            "Services whose Secret is not there or closed.",
-            registry=registry,
-        )
-
-    def saw(self, observed: Observed, skipped: Sequence[Target]) -> None:
-        """Put the state of a round into the gauges."""
-        leaves = [leaf.certificate.ends.timestamp() for leaf, _ in observed.leaves.values() if leaf]
-        if leaves:
-            self.ends.labels("leaf").set(min(leaves))
-        if observed.keyring.active is not None:
-            self.ends.labels("authority").set(observed.keyring.active.ends.timestamp())
-        self.skipped.set(len(skipped))
-
-
 class Rotation:
     """One process's rounds."""
 
-    def __init__(self, client: Client, settings: Settings, telling: Telling, connectors: Connectors) -> None:
+    def __init__(self, client: Client, settings: Settings, counted: Metrics, connectors: Connectors) -> None:
         self._client = client
         self._settings = settings
-        self._telling = telling
+        self._metrics = counted
         self._connectors = connectors
         self.complete = False
         """Whether the last round left nothing to do."""
@@ -99,7 +69,7 @@ class Rotation:
             snapshot = await objects.read(self._client, self._settings.namespace, self._targets())
             observed = snapshot.observed()
             due = plan(observed, now, self._settings.lifetimes)
-            self._telling.saw(observed, snapshot.skipped)
+            self._metrics.saw(observed, snapshot.skipped)
             if not due:
                 self.complete = True
                 return snapshot
@@ -117,7 +87,7 @@ class Rotation:
         except ApiError as error:
             _LOG.warning("not written", write=kind, what=str(due), error=str(error))
             return error
-        self._telling.writes.labels(kind).inc()
+        self._metrics.writes.labels(kind).inc()
         _LOG.info("written", write=kind, what=str(due))
         return None
 
@@ -146,7 +116,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     registry = metrics.registry("certificates")
     connectors = Connectors()
     async with connect() as client:
-        rotation = Rotation(client, settings, Telling(registry), connectors)
+        rotation = Rotation(client, settings, Metrics(registry), connectors)
         informer = Informer(client, resources.CONNECTORS, None, connectors.on_event)
 
         def waits_for() -> Sequence[str]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from doorward.core import duration
 from doorward.core.settings import address, setting
 from doorward_webhooks.certificates.plan import Lifetimes
 
 
-def span(text: str) -> timedelta:
-    """A duration such as `168h`."""
-    return timedelta(seconds=duration.seconds(text))
+def hours(text: str) -> int:
+    """A whole number of hours, at least one."""
+    number = int(text)
+    if number < 1:
+        msg = "must be at least 1"
+        raise ValueError(msg)
+    return number
 
 
 @dataclass(frozen=True)
@@ -20,20 +23,17 @@ class Settings:
     """Everything that the certificates process needs to know."""
 
     namespace: str = setting("DOORWARD_NAMESPACE", str, "namespace of the release", "doorward-system")
-    authority_life: timedelta = setting(
-        "DOORWARD_AUTHORITY_LIFE", span, "life of an authority, e.g. 8760h", Lifetimes().authority
+    authority_hours: int = setting(
+        "DOORWARD_AUTHORITY_HOURS", hours, "life of an authority; the next one is made after two thirds", 8760
     )
-    leaf_life: timedelta = setting(
-        "DOORWARD_LEAF_LIFE",
-        span,
-        "life of a serving certificate; renewed after two thirds",
-        Lifetimes().leaf,
+    leaf_hours: int = setting(
+        "DOORWARD_LEAF_HOURS", hours, "life of a serving certificate; renewed after two thirds", 168
     )
-    settle: timedelta = setting(
-        "DOORWARD_SETTLE",
-        span,
-        "time between telling everybody of a new authority and using it; longer than any task's deadline",
-        Lifetimes().settle,
+    settle_hours: int = setting(
+        "DOORWARD_SETTLE_HOURS",
+        hours,
+        "hours between telling everybody of a new authority and using it; more than any task's deadline",
+        25,
     )
     interval: float = setting(
         "DOORWARD_INTERVAL", float, "seconds between two rounds with nothing to do", 60.0
@@ -49,4 +49,8 @@ class Settings:
     @property
     def lifetimes(self) -> Lifetimes:
         """The lives of things as the rotation takes them."""
-        return Lifetimes(self.authority_life, self.leaf_life, self.settle)
+        return Lifetimes(
+            authority=timedelta(hours=self.authority_hours),
+            leaf=timedelta(hours=self.leaf_hours),
+            settle=timedelta(hours=self.settle_hours),
+        )
