@@ -39,6 +39,8 @@ from doorward_operator.transitions import Note, notes
 
 DEADLINE_SLACK: Final = 30.0
 """Seconds after the deadline in which the kubelet ends the pod before the operator does."""
+DOOR_LEAVES_WITHIN: Final = 60.0
+"""Seconds after the agent's end that kubelet has for the sidecar, before the pod is deleted with its log."""
 READABLE_WITHIN: Final = 30.0
 """Seconds after which a namespace that cannot be read is reported."""
 
@@ -120,7 +122,13 @@ def _after_the_end(task: AgentTask, observed: Observed, now: float) -> Plan:
     until = pods.seconds(finished) + duration.seconds(task.spec.ttl_after_finished)
     if now >= until:
         return Plan(delete_task=True)
-    return Plan(delete_pod=is_alive(observed.pod), requeue_at=until)
+    if observed.pod is None or not is_alive(observed.pod):
+        return Plan(requeue_at=until)
+    # An agent that ended by itself leaves a pod whose log people want to read: kubelet ends the door.
+    patience = pods.seconds(finished) + DOOR_LEAVES_WITHIN
+    if pods.ended(observed.pod) is not None and now < patience:
+        return Plan(requeue_at=min(until, patience))
+    return Plan(delete_pod=True, requeue_at=until)
 
 
 def _unreadable(task: AgentTask, since: float, now: float) -> Plan:

@@ -283,6 +283,16 @@ def test_a_revoked_task_loses_its_pod(make_observed: MakeObserved, settings: Ren
     assert plan.status is None
 
 
+def test_an_agent_that_ended_leaves_its_log(make_observed: MakeObserved, settings: RenderSettings) -> None:
+    """The pod of a finished agent stays for its log; only a door that will not leave is ended, a minute on."""
+    leaving = pod(phase="Running", initContainerStatuses=DOOR_UP, containerStatuses=ended(exitCode=0))
+    finished = task(podName=POD, phase="Succeeded", finishedAt=timestamp(NOW))
+    plans = [reconcile(finished, make_observed(pod=leaving), NOW + wait, settings) for wait in (1, 59, 60)]
+
+    assert [plan.delete_pod for plan in plans] == [False, False, True]
+    assert plans[0].requeue_at == NOW + 60
+
+
 def test_a_frozen_task_stays_frozen(make_observed: MakeObserved, settings: RenderSettings) -> None:
     """The operator does not thaw what the broker froze."""
     running = pod(phase="Running", initContainerStatuses=DOOR_UP, containerStatuses=AGENT_UP)
