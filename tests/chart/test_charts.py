@@ -224,16 +224,24 @@ def test_objects_that_others_fill_are_rendered_empty(chart: str, manifests: Mani
     assert [each["metadata"]["name"] for each in kinds if "data" in each or "stringData" in each] == []
 
 
-def test_the_webhook_fails_closed_for_enrolled_namespaces_only(manifests: Manifests) -> None:
-    """An outage stops tasks and nothing else; three seconds is the most that a request waits."""
+def test_the_webhook_fails_closed_where_it_must_and_nowhere_else(manifests: Manifests) -> None:
+    """An outage stops tasks and our own kinds, and nothing else; three seconds is the longest wait."""
     hooks = _named(manifests["doorward"], "ValidatingWebhookConfiguration", "doorward")["webhooks"]
+    groups = {
+        hook["name"]: {group for rule in hook["rules"] for group in rule["apiGroups"]} for hook in hooks
+    }
+    selectors = {hook["name"]: hook.get("namespaceSelector") for hook in hooks}
+    everywhere = {name for name, selector in selectors.items() if selector is None}
 
     assert {hook["failurePolicy"] for hook in hooks} == {"Fail"}
     assert {hook["timeoutSeconds"] for hook in hooks} == {3}
     assert {hook["sideEffects"] for hook in hooks} == {"None"}
-    assert [hook["namespaceSelector"] for hook in hooks] == [
-        {"matchLabels": {"doorward.dev/enforced": "true"}}
-    ] * len(hooks)
+    assert [groups[name] for name in everywhere] == [{"doorward.dev"}] * len(everywhere)
+    assert all(
+        selector == {"matchLabels": {"doorward.dev/enforced": "true"}}
+        for name, selector in selectors.items()
+        if name not in everywhere
+    )
     assert [hook["name"] for hook in hooks if "caBundle" in hook["clientConfig"]] == []
 
 
