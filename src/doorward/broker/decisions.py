@@ -83,7 +83,7 @@ class Decider:
             raise answer.denial.refusal(answer.decision or None)
         assert isinstance(verdict, Permit)  # noqa: S101 - the ledger grants nothing else
         self.effects.remember(answer.capability, verdict.effect)
-        return self._minted(verdict, answer, opened, keys)
+        return {**self._minted(verdict, answer, opened, keys), "digest": ask.digest}
 
     async def actions(self, opened: Open) -> list[Json]:
         """The answer to `GET /v1/actions`: what exists for this task, with what is used of it."""
@@ -158,7 +158,6 @@ class Decider:
             "decision": granted.decision,
             "capability": mint.mint(permit, binding, self.issuing.issuer, keys),
             "expires": granted.issued_at + LIFETIME,
-            "digest": digest.of(permit.action),
             "event": granted.event,
         }
 

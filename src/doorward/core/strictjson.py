@@ -82,8 +82,10 @@ def _check(value: Json, depth: int) -> None:
 
 
 def _check_text(text: str) -> None:
-    if any("\ud800" <= char <= "\udfff" for char in text):
-        raise _malformed("a string holds half of a surrogate pair")
+    try:
+        text.encode()  # the only strings that UTF-8 cannot hold; a loop here costs more than the parsing
+    except UnicodeEncodeError:
+        raise _malformed("a string holds half of a surrogate pair") from None
 
 
 def _malformed(detail: str) -> Refusal:
