@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import yaml
 from devcluster import commands, tools, wait
 from devcluster.settings import HACK
 from imagebuild import build
-from imagebuild.parts import PARTS, part
+from imagebuild.build import Image
+from imagebuild.parts import PARTS
 from testbed.site import AGENTS, CODE, SYSTEM, Site
 
 CHARTS = HACK.parent / "charts"
@@ -38,7 +40,7 @@ def doorward(site: Site) -> None:
 
 def agent_image(_site: Site) -> str:
     """The example agent's image."""
-    return build.plan(part("agent")).reference
+    return _loaded()["agent"].reference
 
 
 def roles(site: Site) -> None:
@@ -124,8 +126,16 @@ def forge_frozen(_site: Site) -> Iterator[None]:
         commands.run("kill", "-CONT", *pids)
 
 
+@cache
+def _loaded() -> Mapping[str, Image]:
+    """Every image of this checkout, built and on the node: what is installed is what was loaded."""
+    images = {each.name: build.build(each) for each in PARTS}
+    commands.run(HACK / "cluster", "load", *(image.archive for image in images.values()))
+    return images
+
+
 def _image(name: str) -> dict[str, str]:
-    image = build.plan(part(name))
+    image = _loaded()[name]
     return {"repository": image.repository, "tag": image.tag}
 
 
@@ -205,4 +215,4 @@ def _events(site: Site, namespace: str) -> str:
 
 def known_images() -> str:
     """JSON of every part's reference, for the transcript."""
-    return json.dumps({p.name: build.plan(p).reference for p in PARTS})
+    return json.dumps({name: image.reference for name, image in _loaded().items()})
