@@ -8,6 +8,7 @@ import json
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from authority import Authority
 
@@ -91,12 +92,28 @@ class Rig:
 
     def attach(self, kubectl: Kubectl) -> None:
         """Have the API server call this process instead of the Service."""
-        found = kubectl.get("validatingwebhookconfiguration", CONFIGURATION)
-        operations = []
-        for index, webhook in enumerate(found["webhooks"]):
-            path = webhook["clientConfig"]["service"]["path"]
-            config = {"url": f"https://127.0.0.1:{self.port}{path}", "caBundle": _encoded(self.bundle)}
-            operations.append({"op": "replace", "path": f"/webhooks/{index}/clientConfig", "value": config})
+        self._services = [
+            webhook["clientConfig"]
+            for webhook in kubectl.get("validatingwebhookconfiguration", CONFIGURATION)["webhooks"]
+        ]
+        bundle = _encoded(self.bundle)
+        self._configure(
+            kubectl,
+            [
+                {"url": f"https://127.0.0.1:{self.port}{config['service']['path']}", "caBundle": bundle}
+                for config in self._services
+            ],
+        )
+
+    def restore(self, kubectl: Kubectl) -> None:
+        """Have the API server call the Service again, behind which there is nobody."""
+        self._configure(kubectl, self._services)
+
+    def _configure(self, kubectl: Kubectl, configs: list[dict[str, Any]]) -> None:
+        operations = [
+            {"op": "replace", "path": f"/webhooks/{index}/clientConfig", "value": config}
+            for index, config in enumerate(configs)
+        ]
         kubectl(
             "patch",
             "validatingwebhookconfiguration",

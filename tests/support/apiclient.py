@@ -71,7 +71,7 @@ class Api:
                 self._connection.putheader("Content-Length", str(len(content.encode())))
             self._connection.endheaders(content.encode() if content else None)
             response = self._connection.getresponse()
-            return Answer(response.status, json.loads(response.read()))
+            return Answer(response.status, _read(response.read()))
         except http.client.HTTPException:
             self._connection = self._connect()
             raise
@@ -82,3 +82,11 @@ class Api:
 
     def _connect(self) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection(self._host, self._port, context=self._tls, timeout=15)
+
+
+def _read(body: bytes) -> Any:
+    """JSON, or what little an error without JSON says."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return {"message": body.decode(errors="replace")}

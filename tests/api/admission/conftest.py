@@ -1,4 +1,4 @@
-"""An API server of its own with the chart's policies and the webhook in this process, and one enrolled namespace."""
+"""An API server of its own with the chart's policies, the webhook in this process, an enrolled namespace."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from doorward.render import RenderSettings, render_pod, render_service_account
 ROOT = Path(__file__).parents[3]
 BROKER_IP = "10.96.0.99"
 PODS = "/api/v1/namespaces/agents/pods"
-ADMIN = ("cluster-admin", ("system:masters",))
+ADMIN = ("system:masters",)
 
 
 @dataclass
@@ -62,7 +62,13 @@ class World:
     def create_pod(self, pod: dict[str, Any], *, user: str = OPERATOR, dry_run: bool = True) -> Answer:
         """POST a pod to its namespace."""
         path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods"
-        return self.api("POST", path + ("?dryRun=All" if dry_run else ""), pod, user=user, groups=GROUPS)
+        return self.api(
+            "POST",
+            path + ("?dryRun=All" if dry_run else ""),
+            pod,
+            user=user,
+            groups=GROUPS if user == OPERATOR else ADMIN,
+        )
 
     def rendered(self, task: str) -> dict[str, Any]:
         """The pod that the operator would make for a task that is there."""

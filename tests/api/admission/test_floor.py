@@ -1,0 +1,147 @@
+"""Without any webhook the policies refuse by themselves; what they leave to the webhook is written down.
+
+docs/admission-guards.md is made from this run. After a wanted change: delete it, run twice, read it.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import podattacks
+import pytest
+
+from doorward.render import differences
+from doorward_webhooks.admission.fence import fence
+from doorward_webhooks.admission.walk import POD, walk
+
+PAGE = podattacks.TESTS.parent / "docs" / "admission-guards.md"
+GUARDS = ("policies", "server", "dropped", "webhook alone")
+HEAD = """# Which guard stops which way to a secret
+
+Made by `tests/api/admission/test_floor.py` on a Kubernetes 1.34 API server; the numbers are those of
+[admission](admission.md). Every case of `tests/attacks/pods/` is sent by the operator's own account, the
+only one that makes pods. The webhook refuses each of them. The columns say what is left without it: how many
+cases the policies refuse, how many the server finds invalid or not restricted (Pod Security), and in how many
+it drops or corrects a field, so that nothing is gained. In the last column are those that only the webhook
+refuses; while it is away nothing is admitted at all, because it fails closed.
+
+| item | what | policies | server | dropped | webhook alone |
+|---|---|---|---|---|---|
+"""
+
+
+def guard_of(world: Any, pod: dict[str, Any], attacked: dict[str, Any]) -> str:
+    """Which guard stops a pod of the operator while there is no webhook."""
+    answer = world.create_pod(attacked)
+    if answer.status == 201:
+        return "webhook alone" if differences(answer.document, pod) else "dropped"
+    return "policies" if "ValidatingAdmissionPolicy" in answer.message else "server"
+
+
+@pytest.fixture(scope="module")
+def clean(floor_only: Any) -> Any:
+    """The pod of a task, while there is no webhook."""
+    document = {
+        "apiVersion": "doorward.dev/v1alpha1",
+        "kind": "AgentTask",
+        "metadata": {"name": "floor", "namespace": "agents"},
+        "spec": {"role": "bug-fixer", "agent": {"image": "registry.example/agents/fixer:1.2"}},
+    }
+    floor_only.kubectl.apply(document)
+    yield floor_only.rendered("floor")
+    floor_only.kubectl("-n", "agents", "delete", "agenttask", "floor")
+
+
+def table(found: dict[str, list[str]], says: dict[str, str]) -> str:
+    """The page."""
+    rows = []
+    for item in sorted(found, key=int):
+        counts = [str(found[item].count(guard) or "") for guard in GUARDS]
+        rows.append(f"| {item} | {says[item]} | {' | '.join(counts)} |")
+    return HEAD + "\n".join(rows) + "\n"
+
+
+def test_the_table_of_guards_is_true(floor_only: Any, clean: dict[str, Any]) -> None:
+    """Each known way to a secret, stopped by what the page says it is stopped by."""
+    found: dict[str, list[str]] = {}
+    says: dict[str, str] = {}
+    for case in podattacks.cases():
+        guard = guard_of(floor_only, clean, case.applied(clean)[0])
+        found.setdefault(case.item, []).append(guard)
+        says[case.item] = case.says
+    page = table(found, says)
+    if not PAGE.exists():
+        PAGE.write_text(page)
+        pytest.fail(f"{PAGE.name} was missing: it is written now, read it and run again")
+
+    assert page == PAGE.read_text()
+
+
+def test_the_clean_pod_passes_the_floor(floor_only: Any, clean: dict[str, Any]) -> None:
+    """The policies do not stand in the way of what the webhook would admit."""
+    assert floor_only.create_pod(clean).message == ""
+
+
+MUST = (
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+    "6",
+    "7",
+    "8",
+    "11",
+    "13",
+    "18",
+    "19",
+    "27",
+    "32",
+    "33",
+    "34",
+    "38",
+    "42",
+    "49",
+    "50",
+)
+
+
+@pytest.mark.parametrize("item", MUST)
+def test_the_floor_holds_the_main_ways(item: str, floor_only: Any, clean: dict[str, Any]) -> None:
+    """Secrets, tokens, host and neighbours are never left to the webhook alone."""
+    left = [
+        case.name
+        for case in podattacks.cases()
+        if case.item == item and guard_of(floor_only, clean, case.applied(clean)[0]) == "webhook alone"
+    ]
+
+    assert left == EXPLAINED.get(item, [])
+
+
+EXPLAINED = {"42": ["42-placement-4"]}
+"""Left to the webhook: spreading over nodes is no harm by itself, it is only not what was rendered."""
+
+
+def test_the_floor_never_refuses_what_the_webhook_admits(floor_only: Any, clean: dict[str, Any]) -> None:
+    """Differential: random pods, made of several attacks and harmless changes, through policies and walk."""
+    generator = random.Random(7)  # noqa: S311 - the same pods in every run
+    cases = podattacks.cases()
+    stricter = []
+    for _ in range(500):
+        pod, chosen = clean, generator.sample(cases, generator.randint(0, 3))
+        for case in chosen:
+            pod = apply(case, pod)
+        refused = guard_of(floor_only, clean, pod) == "policies"
+        if refused and not (walk(pod, POD) or fence(pod, POD) or differences(pod, clean)):
+            stricter.append([case.name for case in chosen])
+
+    assert stricter == []
+
+
+def apply(case: podattacks.Case, pod: dict[str, Any]) -> dict[str, Any]:
+    """The pod with one more attack; attacks that need what another one took away change nothing."""
+    try:
+        return case.applied(pod)[0]
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+        return pod
