@@ -37,7 +37,7 @@ _LOG: Final = log.get("doorward.operator")
 class Operator:
     """One replica. Both keep their caches warm; the one that holds the lease works."""
 
-    def __init__(self, settings: Settings, client: Client, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, client: Client, lease_client: Client, metrics: Metrics) -> None:
         self.settings = settings
         self.client = client
         self.metrics = metrics
@@ -48,7 +48,7 @@ class Operator:
         self.news = News(self.world, self.queue, self.namespaces.on_enrolment)
         self.namespaces.news = self.news
         identity = settings.pod_name or socket.gethostname()
-        self.election = Election(client, settings.namespace, MANAGER, identity)
+        self.election = Election(lease_client, settings.namespace, MANAGER, identity)
         self._prepared = asyncio.Event()
         self.compared = False
         """Whether the caches have been compared with the API server at least once."""
@@ -152,8 +152,9 @@ class Operator:
 async def main(settings: Settings) -> None:
     """Run one replica until SIGTERM. Raises `ConfigError` without access to a cluster."""
     metrics = Metrics()
-    async with connect(observe=metrics.observe) as client:
-        await Operator(settings, client, metrics).run(asyncio.Event())
+    # A renewal must not wait behind a burst of tasks, so the lease has connections of its own.
+    async with connect(observe=metrics.observe) as client, connect() as lease_client:
+        await Operator(settings, client, lease_client, metrics).run(asyncio.Event())
 
 
 def _on_signals(stop: asyncio.Event) -> None:
