@@ -42,6 +42,15 @@ class Latch:
 Consequence = EndTask | Latch
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A pod that runs."""
+
+    uid: str
+    task_uid: str
+    """Of the AgentTask that controls it; empty for anybody else's."""
+
+
 @dataclass
 class Facts:
     """The followed part of the cluster. Reading never waits; `apply` is called by the informers alone."""
@@ -53,8 +62,8 @@ class Facts:
     connectors: dict[str, Connector] = field(default_factory=dict)
     namespaces: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """Name -> labels."""
-    pods: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Running task pods of enrolled namespaces -> UID."""
+    pods: dict[tuple[str, str], Running] = field(default_factory=dict)
+    """Running task pods of enrolled namespaces."""
     revoked: dict[str, frozenset[str]] = field(default_factory=dict)
     """UID of each Revocation -> its subjects."""
 
@@ -105,8 +114,12 @@ class Facts:
         return [
             EndTask(row.uid, "the pod is gone")
             for row in live
-            if row.namespace == namespace and self.pods.get((namespace, row.pod_name)) != row.pod_uid
+            if row.namespace == namespace and not self._runs(row)
         ]
+
+    def _runs(self, row: TaskRow) -> bool:
+        known = self.pods.get((row.namespace, row.pod_name))
+        return known is not None and known.uid == row.pod_uid
 
     def _task(self, found: Object, *, present: bool) -> list[Consequence]:
         uid = str(found["metadata"]["uid"])
@@ -120,15 +133,18 @@ class Facts:
         return []
 
     def _pod(self, found: Object, *, present: bool) -> list[Consequence]:
-        key, task_uid = _key(found), task_of(found)
-        if present and (reason := pod_over(found)) is None:
-            self.pods[key] = str(found["metadata"]["uid"])
-            return []
-        known = self.pods.pop(key, None)
+        """A pod that is told as gone after a gap has no owner references: they are remembered."""
+        key, uid = _key(found), str(found["metadata"]["uid"])
+        owner = task_of(found)
         reason = pod_over(found) if present else "the pod is gone"
-        if task_uid is None or (known is not None and known != found["metadata"]["uid"]):
+        if reason is None:
+            self.pods[key] = Running(uid, owner[0] if owner else "")
             return []
-        return [EndTask(task_uid[0], reason or "the pod is gone")]
+        known = self.pods.get(key)
+        if known is not None and known.uid == uid:
+            del self.pods[key]
+        task_uid = owner[0] if owner else known.task_uid if known and known.uid == uid else ""
+        return [EndTask(task_uid, reason)] if task_uid else []
 
     def _revocation(self, found: Object) -> list[Consequence]:
         latch = latch_of(found, self.release_namespace)

@@ -73,7 +73,8 @@ class Feed:
         labels: str | None = None,
     ) -> Informer:
         made = Informer(self._client, resource, namespace, on_event, labels=labels)
-        self._waiting[f"{resource.plural} in {namespace or 'all namespaces'}"] = made
+        if resource is not resources.PODS:  # a namespace that shows us no pods must not stop all others
+            self._waiting[f"{resource.plural} in {namespace or 'all namespaces'}"] = made
         return made
 
     def _on(self, resource: Resource, namespace: str | None = None) -> Callable[[Change], None]:
@@ -131,4 +132,3 @@ class Feed:
                 self._pods[name] = group.create_task(made.run())
             for name in set(self._pods) - enrolled:
                 self._pods.pop(name).cancel()
-                self._waiting.pop(f"{resources.PODS.plural} in {name}", None)

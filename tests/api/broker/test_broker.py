@@ -196,6 +196,18 @@ async def test_a_revocation_holds_within_the_promised_time(
     assert seconds < 3.0
 
 
+async def test_a_namespace_that_shows_no_pods_does_not_stop_the_others(running: Any, place: Any) -> None:
+    """Enrolled, but nobody has bound the broker there: everybody else is served."""
+    labels = {"doorward.dev/enforced": "true"}
+    metadata = {"name": f"{place.namespace}-closed", "labels": labels}
+    place.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    token = place.run_task()
+    async with running() as make:
+        door: Door = make()
+
+        assert (await once_ready(lambda: door.open(token))).id
+
+
 async def test_what_holds_is_shown_to_people(running: Any, place: Any, kubectl: Kubectl) -> None:
     """A frozen task says so in its phase, and a Revocation says since when it holds."""
     token = place.run_task()

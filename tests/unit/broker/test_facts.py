@@ -103,6 +103,17 @@ def test_a_pod_that_goes_ends_its_task(facts: Facts, found: Object, *, gone: boo
     assert (followed.uid, facts.pods) == ("fix-1-uid", {})
 
 
+def test_a_pod_that_went_during_a_gap_ends_its_task(facts: Facts) -> None:
+    """Then only name and UID are told; of another pod of the same name it says nothing."""
+    stub = {"metadata": {"name": "fix-1-pod", "namespace": NAMESPACE, "uid": "pod-uid"}}
+    tell(facts, resources.PODS, pod())
+
+    other = {"metadata": {**stub["metadata"], "uid": "other"}}
+    assert tell(facts, resources.PODS, other, gone=True) == []
+    assert [one.uid for one in tell(facts, resources.PODS, stub, gone=True)] == ["fix-1-uid"]
+    assert facts.pods == {}
+
+
 def test_a_pod_that_is_nobodys_ends_nothing(facts: Facts) -> None:
     """Pods without an AgentTask are not ours."""
     assert tell(facts, resources.PODS, pod(ownerReferences=[]), gone=True) == []
