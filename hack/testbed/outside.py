@@ -80,20 +80,20 @@ def probe(site: Site, found: list[dict[str, Any]]) -> dict[str, bool]:
 
 
 def pod_with_secret(namespace: str) -> dict[str, Any]:
-    """A pod as careless people write it."""
-    volume = {"name": "key", "secret": {"secretName": "deploy-key"}}
+    """A pod as careless people write it: strict in all that Pod Security asks for, with a Secret in it."""
     container = {
         "name": "main",
         "image": "example.invalid/tool:1",
         "volumeMounts": [{"name": "key", "mountPath": "/key"}],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    spec = {
+        "containers": [container],
+        "volumes": [{"name": "key", "secret": {"secretName": "deploy-key"}}],
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
     }
     meta = {"name": "careless", "namespace": namespace}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": meta,
-        "spec": {"containers": [container], "volumes": [volume]},
-    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
 
 
 def _target(name: str, host: str, port: int, protocol: str = "tcp") -> dict[str, Any]:

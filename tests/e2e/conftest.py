@@ -42,7 +42,7 @@ def start_shared(site: Site) -> Iterator[Start]:
 @pytest.fixture(scope="module")
 def sleeper(site: Site, start_shared: Start) -> str:
     """A running task whose agent does nothing for ten minutes."""
-    name = start_shared("import time; time.sleep(600)")
+    name = start_shared("import threading; threading.Event().wait(600)")
     tasks.running(site, name)
     return name
 

@@ -24,8 +24,8 @@ except urllib.error.HTTPError as error:
     print(json.dumps({"code": json.load(error)["code"]}))
 """
 WAIT_FOR_GO = """
-import os, time
-while not os.path.exists("/workspace/go"): time.sleep(0.1)
+import os, threading
+while not os.path.exists("/workspace/go"): threading.Event().wait(0.1)
 """
 
 

@@ -19,13 +19,13 @@ import os, urllib.request
 print(urllib.request.urlopen(os.environ["DOORWARD_URL"] + "/via/code/repos/acme/web/issues/1").status)
 """
 KEEP_ASKING = """
-import json, os, time, urllib.error, urllib.request
+import json, os, threading, urllib.error, urllib.request
 while True:
     try:
         urllib.request.urlopen(os.environ["DOORWARD_URL"] + "/via/code/repos/acme/web/issues/1").read()
     except urllib.error.HTTPError as error:
         print(json.dumps(json.load(error)), flush=True)
-    time.sleep(0.1)
+    threading.Event().wait(0.1)
 """
 
 
