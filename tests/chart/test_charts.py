@@ -85,7 +85,9 @@ def test_the_roles_for_enrolled_namespaces_are_never_bound_for_the_cluster(manif
     ]
     cluster = {name for name, rule in _rules(manifests["doorward"]) if "pods" in rule["resources"]}
 
-    assert cluster == {"ClusterRole/doorward-operator-enrolled", "ClusterRole/doorward-broker-enrolled"}
+    assert cluster == {
+        f"ClusterRole/doorward-{part}-enrolled" for part in ("operator", "broker", "admission")
+    }
     assert [name for name in bound if name.endswith("-enrolled")] == []
 
 

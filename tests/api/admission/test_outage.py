@@ -108,8 +108,7 @@ def test_an_administrators_copy_of_a_task_pod_is_refused(world: Any, pod: dict[s
 
 
 def test_every_attack_is_refused_in_a_running_cluster(world: Any, pod: dict[str, Any]) -> None:
-    """All known ways to a secret, as the operator: what is admitted at all is the rendered pod, the server
-    having dropped a field that it does not serve."""
+    """As the operator: what is admitted at all is the rendered pod, without a field that is not served."""
     admitted = []
     for case in podattacks.cases():
         answer = world.create_pod(case.applied(pod)[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -32,6 +33,23 @@ class Metrics:
             ["resource"],
             registry=registry,
         )
+
+        self._holding = Gauge(
+            "doorward_pods_with_secrets",
+            "Live pods of enrolled namespaces that hold or reach a secret; NaN before the first census.",
+            registry=registry,
+        )
+        self._unseen = Gauge(
+            "doorward_namespaces_unseen",
+            "Enrolled namespaces that the last census could not look into.",
+            registry=registry,
+        )
+        self._holding.set(math.nan)
+
+    def counted(self, holding: int, unseen: int) -> None:
+        """Show what a census found."""
+        self._holding.set(holding)
+        self._unseen.set(unseen)
 
     def answered(self, path: str, code: str, seconds: float) -> None:
         """Count one answer."""

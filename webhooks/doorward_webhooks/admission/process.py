@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from doorward import serving
-from doorward.kube import Access, Client, Identity, connect, subject_access_review
+from doorward.kube import Access, Client, EventsRecorder, Identity, connect, subject_access_review
 from doorward.telemetry import log, metrics
 from doorward_webhooks.admission.caches import Caches
+from doorward_webhooks.admission.census import Census
 from doorward_webhooks.admission.known import Surroundings
 from doorward_webhooks.admission.metrics import Metrics
 from doorward_webhooks.admission.renderings import Renderings
@@ -34,6 +35,8 @@ class Process:
         counted = Metrics(self._registry)
         counted.watch_caches(self._caches.sizes)
         self._admission = Admission(self._surroundings, self._allows, counted)
+        recorder = EventsRecorder(client, "doorward.dev/admission", settings.pod_name)
+        self._census = Census(client, self._caches, recorder, counted.counted)
         self.port: int | None = None
         """Where it listens, once it does."""
 
@@ -55,6 +58,7 @@ class Process:
             work = [
                 self._certificates.watch(),
                 self._renderings.watch(),
+                self._census.run(self._settings.census_seconds),
                 *(informer.run() for informer in self._caches.informers),
             ]
             running = [group.create_task(item) for item in work]

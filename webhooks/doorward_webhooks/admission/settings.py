@@ -61,6 +61,12 @@ class Settings:
         "how long to go on answering after SIGTERM: API servers keep idle connections",
         15,
     )
+    census_seconds: int = setting(
+        "DOORWARD_CENSUS_SECONDS", int, "time between two looks at all pods of enrolled namespaces", 120
+    )
+    pod_name: str = setting(
+        "DOORWARD_POD_NAME", str, "name of this pod, for the Events it writes", "doorward-admission"
+    )
     log_level: str = setting("DOORWARD_LOG_LEVEL", str, "debug, info, warning or error", "info")
     ops_listen: tuple[str, int] = setting(
         "DOORWARD_OPS_LISTEN",
