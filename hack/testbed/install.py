@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from devcluster.settings import HACK
 from imagebuild import build
 from imagebuild.build import Image
 from imagebuild.parts import PARTS
+from testbed import node
 from testbed.site import AGENTS, CODE, SYSTEM, Site
 
 CHARTS = HACK.parent / "charts"
@@ -113,6 +114,28 @@ def stopped(site: Site, workload: str, namespace: str) -> Iterator[None]:
     finally:
         site.kubectl("scale", workload, "-n", namespace, f"--replicas={replicas}")
         _rolled(site, workload, namespace)
+
+
+def broker_stopped(site: Site) -> AbstractContextManager[None]:
+    """No broker inside the block."""
+    return stopped(site, "statefulset/doorward-broker", SYSTEM)
+
+
+def connector_stopped(site: Site) -> AbstractContextManager[None]:
+    """No connector inside the block."""
+    return stopped(site, f"deployment/{CONNECTOR}", CODE)
+
+
+@contextmanager
+def ledger_read_only(site: Site) -> Iterator[None]:
+    """Every write to the ledger's files fails inside the block, also through files that are open."""
+    folder = node.claimed(site, "ledger-doorward-broker-0", SYSTEM)
+    files = sorted(map(str, folder.glob("ledger.db*")))
+    commands.run("chattr", "+i", *files)
+    try:
+        yield
+    finally:
+        commands.run("chattr", "-i", *files)
 
 
 @contextmanager

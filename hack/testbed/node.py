@@ -54,6 +54,12 @@ def workspace(pod: dict[str, Any]) -> Path:
     return layout().state / "kubelet/pods" / uid / "volumes/kubernetes.io~empty-dir/workspace"
 
 
+def claimed(site: Site, claim: str, namespace: str) -> Path:
+    """Where the node keeps what is behind a claim."""
+    name = site.kubectl.get("persistentvolumeclaim", claim, "-n", namespace)["spec"]["volumeName"]
+    return Path(site.kubectl.get("persistentvolume", name)["spec"]["hostPath"]["path"])
+
+
 def _read(memory: Any, start: int, size: int) -> bytes:
     try:
         memory.seek(start)
