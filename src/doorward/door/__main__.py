@@ -7,6 +7,7 @@ import os
 import sys
 
 from doorward.core import settings as env
+from doorward.door.client import spare_memory
 from doorward.door.process import Life
 from doorward.door.settings import Settings
 from doorward.errors import ConfigError
@@ -17,6 +18,7 @@ from doorward.telemetry import log
 def main() -> int:
     """Run until SIGTERM. Exit code 0 ended, 1 breached, 2 misconfigured, 3 refused by the broker."""
     log.configure("door", os.environ.get("DOORWARD_LOG_LEVEL", "info"))
+    spare_memory()
     codes: list[int] = []
 
     async def live(stop: asyncio.Event) -> None:

@@ -31,6 +31,8 @@ _TEMPORARY: Final = frozenset({Code.UNAVAILABLE, Code.RATE_LIMITED})
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 _REPORT_SECONDS: Final = 10.0
+_PATIENCE: Final = 4
+"""How much longer a probe waits once the agent runs: nobody waits for the result then."""
 
 _REMEDIES: Final = {
     Code.SESSION_INVALID: "the pod is not the one made for a live task, or the token is not its own",
@@ -116,7 +118,8 @@ class Life:
         while True:
             await self.pause(self.settings.watch_seconds)
             canaries = await self._refreshed(door.broker, canaries)
-            sightings = await probe.round_of(self._targets(canaries), self.settings.probe_seconds)
+            patience = _PATIENCE * self.settings.probe_seconds
+            sightings = await probe.round_of(self._targets(canaries), patience)
             if breaches := fence.breaches(sightings):
                 await self._breached(door, breaches)
                 return BREACHED
