@@ -47,9 +47,9 @@ def test_each_write_is_permitted_redeemed_and_reported_once(site: Site, start: C
     task = tasks.finished(site, name)
     said = [json.loads(line) for line in tasks.said(site, name).splitlines()]
     events = ledger.events(site, task["metadata"]["uid"])
-    drafts = [e for e in events if e["action"] == "issue.comment"]
+    drafts = [e for e in events if e.get("action") == "issue.comment"]
     permitted = [e for e in drafts if e["event"] == "action.permitted"]
-    denied = [(e["code"], e["rule"]) for e in drafts if e["event"] == "action.denied"]
+    denied = [(e["code"], e.get("rule")) for e in drafts if e["event"] == "action.denied"]
 
     assert [answer.get("code") for answer in said] == [None, "limit_exceeded", "no_rule", None]
     assert len(_writes(log, before)) == 1
