@@ -313,4 +313,5 @@ async def listening(port: int, serving: asyncio.Future[None], seconds: float = 3
                 await asyncio.sleep(0)
             else:
                 writer.close()
+                await writer.wait_closed()
                 return
