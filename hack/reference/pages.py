@@ -83,9 +83,10 @@ def _default(value: Any) -> str:
 
 
 def _metrics(module: ModuleType) -> str:
+    wanted = list(inspect.signature(module.Metrics).parameters)
     registry = CollectorRegistry()
-    others = list(inspect.signature(module.Metrics).parameters)[1:]
-    module.Metrics(registry, *others)
+    made = module.Metrics(*([registry, *wanted[1:]] if wanted else []))
+    registry = registry if wanted else made.registry
     rows = "".join(f"| `{name}` | {sentence} |\n" for name, sentence in declared(registry))
     head = f"## `{module.__name__.removesuffix('.metrics')}`\n\n"
     return head + "| metric | what it says |\n|---|---|\n" + rows

@@ -47,7 +47,7 @@ def test_every_contract_holds() -> None:
         (
             "door/__init__.py",
             "import doorward.ledger",
-            "The door and the connectors know neither pydantic",
+            "The door and the connectors know no ledger and no cluster",
         ),
         ("broker/__init__.py", "import doorward.core.permitting", "Only the policy permits"),
         ("broker/__init__.py", "import doorward.connectors.credentials", "Only connectors hold"),
