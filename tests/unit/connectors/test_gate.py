@@ -11,6 +11,9 @@ import pytest
 from standin import signing_keys
 from waiting import until
 
+from doorward.connectors.admission import Presented
+from doorward.connectors.broker import Outcome
+from doorward.connectors.outcomes import CAPACITY
 from doorward.errors import Code, Refusal
 
 SECRET = "9f8e7d6c5b4a39281706f5e4d3c2b1a098765432"
@@ -159,7 +162,9 @@ async def test_an_outcome_is_told_until_it_is_heard(rig: Any) -> None:
 async def test_a_caller_that_leaves_does_not_take_the_outcome_with_it(rig: Any) -> None:
     """Once spent, a capability's story is finished: the outcome is reported to the end."""
     rig.forge.hold = asyncio.Event()
-    call = asyncio.ensure_future(rig.act())
+    body, token = rig.order()
+    presented = Presented("/v1/actions", body, token, rig.holder.prove(body, token))
+    call = asyncio.ensure_future(rig.gate.handle(presented))
     await until(lambda: rig.forge.seen)
     call.cancel()
     with suppress(asyncio.CancelledError):
@@ -169,6 +174,17 @@ async def test_a_caller_that_leaves_does_not_take_the_outcome_with_it(rig: Any) 
 
     await until(lambda: rig.broker.outcomes)
     assert rig.broker.outcomes[0]["outcome"] == "succeeded"
+
+
+async def test_what_could_not_be_told_is_not_done(rig: Any) -> None:
+    """With the memory of untold outcomes full, nothing is spent."""
+    rig.gate.outcomes._waiting.extend([Outcome("r", "succeeded", 200, (), 0, sent=True)] * CAPACITY)
+
+    status, problem = await rig.act()
+    rig.gate.outcomes._waiting.clear()
+
+    assert (status, problem["code"]) == (503, "unavailable")
+    assert "/v1/redemptions" not in rig.broker.paths()
 
 
 async def test_a_busy_connector_says_so_before_anything_is_spent(rig_of: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -181,3 +182,34 @@ async def test_no_secret_in_an_upstreams_no_gets_out(door_of: Any, authority: An
         502,
         "the upstream answered 403: bad token [redacted]",
     )
+
+
+@pytest.mark.parametrize("status", [200, 403])
+@pytest.mark.parametrize("leak", LEAKS)
+async def test_the_door_scrubs_by_itself(door: Any, authority: Any, leak: str, status: int) -> None:
+    """A connector that forgot to scrub leaks nothing either: each of the two is enough."""
+    shown = LEAKS[leak](SHAPES["JWT"])
+    answer = {
+        "result": {"message": shown, "number": 7},
+        "upstream": {
+            "status": status,
+            "headers": {"etag": quote(shown)},
+            "base": "https://forge.example/api/v1",
+        },
+        "references": [],
+        "receipt": {"decision": "decision-1"},
+    }
+    body = json.dumps(answer).encode()
+    async with raw(saying(response(body)), authority.server("connector.test").context) as (url, _):
+        known = door.door.session.connectors["code"]
+        door.door.session.connectors["code"] = replace(known, url=url)
+        native = await door.ask("GET", "/via/code/repos/acme/web/issues/7")
+        typed = await door.ask(
+            "POST", "/v1/actions/code/issue.read", {"owner": "a", "repo": "b", "number": 7}
+        )
+
+    assert (native.status, typed.status) == (status, 200 if status == 200 else 502)
+    for reply in (native, typed):
+        text = json.dumps([reply.document, reply.headers])
+        assert shown not in text
+        assert SHAPES["JWT"] not in text

@@ -75,6 +75,14 @@ def _canary(port: int, *, alive: bool = True, protocol: str = "tcp") -> dict[str
     return {"name": f"c{port}", "host": "127.0.0.1", "port": port, "protocol": protocol, "alive": alive}
 
 
+async def _get_task(port: int) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET /v1/task HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
 @pytest.fixture
 def settings(authority: Authority, tmp_path: Path) -> Settings:
     (tmp_path / "token").write_text(TOKEN)
@@ -171,6 +179,23 @@ async def test_a_breach_freezes_at_once_and_ends_the_door(running: Any) -> None:
         assert not door.listens
 
 
+async def test_a_breach_refuses_everything_before_the_broker_has_heard(running: Any) -> None:
+    """The door does not wait for the broker to shut itself."""
+    async with running([_canary(_free_port())]) as door:
+        await until(door.ready.exists)
+        async with canary.serving("127.0.0.1", 0) as port:
+            door.broker.canaries[:] = [_canary(port)]
+            door.broker.refuse["/v1/fence"] = Refusal(Code.UNAVAILABLE, "restarting")
+            door.pauses.allowed.release()
+            await until(lambda: len(door.pauses.taken) > 1)
+
+            assert b'"code":"task_frozen"' in await _get_task(door.port)
+
+            del door.broker.refuse["/v1/fence"]
+            door.pauses.allowed.release()
+            assert await asyncio.wait_for(door.task, 10) == BREACHED
+
+
 async def test_the_fence_is_reported_for_as_long_as_the_agent_runs(running: Any) -> None:
     """Every thirty seconds another round, and the broker hears of it."""
     async with running([_canary(_free_port())]) as door:
@@ -190,14 +215,7 @@ async def test_a_no_while_it_runs_closes_the_door(running: Any) -> None:
         door.pauses.allowed.release()
         await until(lambda: len(door.pauses.taken) > 1)
 
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
-        writer.write(
-            f"GET /v1/task HTTP/1.1\r\nHost: 127.0.0.1:{door.port}\r\nConnection: close\r\n\r\n".encode()
-        )
-        answer = await reader.read()
-        writer.close()
-
-    assert b'"code":"task_ended"' in answer
+        assert b'"code":"task_ended"' in await _get_task(door.port)
 
 
 async def test_a_broker_that_starts_later_is_waited_for(running: Any) -> None:
