@@ -72,12 +72,12 @@ def refused(site: Site, *documents: dict[str, Any]) -> str:
 
 
 def running(site: Site, name: str, seconds: float = 90) -> dict[str, Any]:
-    """Wait until the agent container runs and return the pod."""
+    """Wait until the agent runs behind an open door and return the pod."""
 
     def look() -> dict[str, Any] | None:
         pod = pod_of(site, name, seconds)
         states = pod["status"].get("containerStatuses", []) + pod["status"].get("initContainerStatuses", [])
-        up = {state["name"] for state in states if "running" in state["state"]}
+        up = {state["name"] for state in states if "running" in state["state"] and state.get("started")}
         return pod if {"agent", "door"} <= up else None
 
     return wait.until(look, f"task {name} runs", seconds, every=0.3)
