@@ -45,7 +45,7 @@ class Code(StrEnum):
     CAVEAT_FAILED = "caveat_failed"
     UPSTREAM_REFUSED = "upstream_refused"
     OUTCOME_UNKNOWN = "outcome_unknown"
-    HOLDS_SECRET = "holds_secret"
+    HOLDS_SECRET = "holds_secret"  # noqa: S105 - a code, not a password
     RESERVED = "reserved"
     RENDER_SKEW = "render_skew"
     RATE_LIMITED = "rate_limited"

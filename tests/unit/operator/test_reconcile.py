@@ -284,7 +284,7 @@ def test_a_revoked_task_loses_its_pod(make_observed: MakeObserved, settings: Ren
 
 
 def test_an_agent_that_ended_leaves_its_log(make_observed: MakeObserved, settings: RenderSettings) -> None:
-    """The pod of a finished agent stays for its log; only a door that will not leave is ended, a minute on."""
+    """A finished agent's pod stays for its log; a door that will not leave is ended a minute on."""
     leaving = pod(phase="Running", initContainerStatuses=DOOR_UP, containerStatuses=ended(exitCode=0))
     finished = task(podName=POD, phase="Succeeded", finishedAt=timestamp(NOW))
     plans = [reconcile(finished, make_observed(pod=leaving), NOW + wait, settings) for wait in (1, 59, 60)]
