@@ -13,7 +13,7 @@ from doorward.connectors.keyring import Keyring
 from doorward.connectors.metrics import Metrics
 from doorward.connectors.outcomes import Outcomes
 from doorward.connectors.upstream import Answer, Upstream, UpstreamRequest
-from doorward.connectors.wire import Reference
+from doorward.connectors.wire import Reference, reportable
 from doorward.core.clock import Clock, system
 from doorward.core.effect import Effect
 from doorward.core.strictjson import Json, JsonObject
@@ -127,7 +127,7 @@ class Gate:
             outcome = Outcome(redemption.id, UNKNOWN if sent else FAILED, 0, (), 0, sent)
             await self._tell(order, outcome, started)
             raise _decided(refusal, order) from None
-        references = self.verbs[order.action.name].references(order.action.args, answer.body)
+        references = reportable(self.verbs[order.action.name].references(order.action.args, answer.body))
         verdict = judge(order.type.effect, answer)
         outcome = Outcome(redemption.id, verdict, answer.status, references, answer.size, sent=True)
         await self._tell(order, outcome, started)

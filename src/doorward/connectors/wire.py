@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,8 @@ MAX_BODY: Final = 1024 * 1024
 """Bytes of a request; larger is refused, never half-inspected."""
 
 _MEMBERS: Final = frozenset({"connector", "action", "args", "attachments"})
+_MAX_REFERENCES: Final = 64
+_MAX_ID: Final = 256
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -39,6 +41,11 @@ class Reference:
     def document(self) -> dict[str, str]:
         """As it travels."""
         return {"kind": self.kind, "id": self.id}
+
+
+def reportable(references: Sequence[Reference]) -> tuple[Reference, ...]:
+    """Those that the broker's ledger has room for: the first 64, none with an id above 256 characters."""
+    return tuple(each for each in references if len(each.id) <= _MAX_ID)[:_MAX_REFERENCES]
 
 
 def parse(body: bytes) -> Asked:

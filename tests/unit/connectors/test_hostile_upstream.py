@@ -209,3 +209,12 @@ async def test_an_upstream_with_another_certificate_is_sent_nothing(
 
         assert (problem["code"], heads) == (Code.UNAVAILABLE, [])
         assert rig.broker.outcomes[0]["sent"] is False
+
+
+async def test_a_long_answer_has_a_reportable_outcome(rig_facing: Any) -> None:
+    """However many things an upstream names, the broker hears of the first of them."""
+    answer = response(json.dumps([{"number": number} for number in range(500)]).encode())
+    async with rig_facing(saying(answer)) as (rig, _):
+        status, _ = await rig.act("issue.query", owner="acme", repo="web")
+
+        assert (status, len(rig.broker.outcomes[0]["references"])) == (200, 64)

@@ -69,3 +69,10 @@ def test_no_bytes_raise_anything_else(body: bytes) -> None:
         wire.parse(body)
     except Refusal as refusal:
         assert refusal.code == Code.MALFORMED  # noqa: PT017 - the other way out is a value
+
+
+def test_references_fit_what_the_broker_takes() -> None:
+    """An upstream's long answer does not make the outcome unreportable."""
+    many = [wire.Reference("issue", str(number)) for number in range(100)]
+
+    assert wire.reportable([wire.Reference("path", "a" * 257), *many]) == tuple(many[:64])

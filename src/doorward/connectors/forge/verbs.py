@@ -17,8 +17,6 @@ from doorward.connectors.wire import Reference
 from doorward.core.strictjson import Json, JsonObject
 from doorward.errors import Code, Refusal
 
-_MAX_REFERENCES: Final = 100
-
 
 def issue_query(page_size: str, args: JsonObject) -> UpstreamRequest:
     """List issues; `page_size` is the provider's name for the argument `limit`."""
@@ -75,8 +73,8 @@ def _file_seen(args: JsonObject, answer: Json) -> tuple[Reference, ...]:
 
 
 def _references(items: list[Json], kind: str, member: str) -> list[Reference]:
-    found = [item.get(member) for item in items[:_MAX_REFERENCES] if isinstance(item, Mapping)]
-    return [Reference(kind, str(value)[:64]) for value in found if _identifies(value)]
+    found = [item.get(member) for item in items if isinstance(item, Mapping)]
+    return [Reference(kind, str(value)) for value in found if _identifies(value)]
 
 
 def _identifies(value: Json) -> bool:
