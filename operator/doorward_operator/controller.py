@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -138,16 +138,22 @@ class Controller:
             if not self._world.enrolled(namespace) or namespace in self._world.unreadable:
                 continue
             store = self._world.store_of(desired["kind"])
-            gap = missing(store.get(namespace, name_of(desired)), desired)
+            live = store.get(namespace, name_of(desired))
+            gap = missing(live, desired)
             if gap is not None:
                 store.put(await self._parts.writer.repair(gap))
                 wrote = True
+            if gap is not None and live is not None:  # it may have selected pods of other roles
+                self._add(self._world.tasks_of(namespace))
             self._wake_waiting(desired)
         return wrote
 
     def _wake_waiting(self, desired: Object) -> None:
         role = desired["metadata"]["labels"].get(names.ROLE)
-        for key in self._world.tasks_of(namespace_of(desired), role, without_pod=True):
+        self._add(self._world.tasks_of(namespace_of(desired), role, without_pod=True))
+
+    def _add(self, keys: Iterable[Key]) -> None:
+        for key in keys:
             self._parts.queue.add(key)
 
     # Tasks

@@ -73,7 +73,8 @@ class Namespaces:
                 if not pending:
                     self._known(namespace)
 
-        return Informer(self._client, resource, namespace, on_event, labels=OURS)
+        labels = OURS if resource is SERVICE_ACCOUNTS else None  # whoever made a pod or a policy, it counts
+        return Informer(self._client, resource, namespace, on_event, labels=labels)
 
     def _known(self, namespace: str) -> None:
         self._world.unreadable.pop(namespace, None)

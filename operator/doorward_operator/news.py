@@ -6,18 +6,22 @@ are looked at later, with everything that is known by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 from doorward.kube import Change, ChangeType, Object
 from doorward.kube.resources import name_of, namespace_of
 from doorward.render import names
 from doorward_operator.store import Store
 from doorward_operator.workqueue import WorkQueue
-from doorward_operator.world import NAMESPACE, ROLE, TASK, Key, World
+from doorward_operator.world import NAMESPACE, ROLE, TASK, Key, World, made_for
 
 OnEnrolment = Callable[[str, bool], None]
 """Called with a namespace and whether it is enrolled; often with what is known already."""
+
+
+_OF_ROLES: Final = names.role_object("")
+"""How the names of roles' objects begin."""
 
 
 class News:
@@ -53,20 +57,33 @@ class News:
         self.everything_in(name)
 
     def pod(self, change: Change) -> None:
-        """A task pod was made, changed or deleted."""
+        """A pod was made, changed or deleted: a task's, or one that keeps tasks from starting."""
         if change.type is ChangeType.SYNCED:
             return
         namespace, name = namespace_of(change.object), name_of(change.object)
         # What vanished in a gap comes without annotations: what is known still has them.
         known = self._world.pods.get(namespace, name) or change.object
-        task = known["metadata"].get("annotations", {}).get(names.TASK)
-        if self._changed(self._world.pods, change) and task is not None:
+        before = self._world.foreign_pods(namespace)
+        if not self._changed(self._world.pods, change):
+            return
+        task = made_for(known)
+        if task is not None:
             self._queue.add(Key(TASK, namespace, task))
+        if self._world.foreign_pods(namespace) != before:
+            self._add(self._world.tasks_of(namespace, without_pod=True))
 
     def policy(self, change: Change) -> None:
-        """A NetworkPolicy of ours was made, changed or deleted."""
-        if change.type is not ChangeType.SYNCED and self._changed(self._world.policies, change):
-            self._surrounding(change.object)
+        """A NetworkPolicy was made, changed or deleted: ours, or one that may widen what ours close."""
+        if change.type is ChangeType.SYNCED:
+            return
+        namespace, name = namespace_of(change.object), name_of(change.object)
+        before = self._world.policies.get(namespace, name)
+        if not self._changed(self._world.policies, change):
+            return
+        self._surrounding(change.object)
+        after = self._world.policies.get(namespace, name)
+        if not _is_ours(name) or (before and after and _selector(before) != _selector(after)):
+            self._add(self._world.tasks_of(namespace))
 
     def account(self, change: Change) -> None:
         """A service account of ours was made, changed or deleted."""
@@ -78,8 +95,7 @@ class News:
         self._queue.add(Key(NAMESPACE, namespace))
         for _, role in self._world.roles.names(namespace):
             self._queue.add(Key(ROLE, namespace, role))
-        for key in self._world.tasks_of(namespace):
-            self._queue.add(key)
+        self._add(self._world.tasks_of(namespace))
 
     def everything(self) -> None:
         """Look at all there is: after a start, or when the render settings have changed."""
@@ -88,19 +104,30 @@ class News:
 
     def _role(self, namespace: str, name: str) -> None:
         self._queue.add(Key(ROLE, namespace, name))
-        for key in self._world.tasks_of(namespace, name, without_pod=True):
-            self._queue.add(key)
+        self._add(self._world.tasks_of(namespace, name, without_pod=True))
 
     def _surrounding(self, found: Object) -> None:
         namespace, name = namespace_of(found), name_of(found)
         if name == names.DEFAULT_DENY:
             self._queue.add(Key(NAMESPACE, namespace))
-        prefix = names.role_object("")
-        if name.startswith(prefix):
-            self._queue.add(Key(ROLE, namespace, name.removeprefix(prefix)))
+        if name.startswith(_OF_ROLES):
+            self._queue.add(Key(ROLE, namespace, name.removeprefix(_OF_ROLES)))
+
+    def _add(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._queue.add(key)
 
     def _changed(self, store: Store, change: Change) -> bool:
         return _noted(store, change.object, gone=change.type is ChangeType.GONE)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether the operator puts a policy of that name right by itself."""
+    return name == names.DEFAULT_DENY or name.startswith(_OF_ROLES)
+
+
+def _selector(policy: Object) -> Any:
+    return policy.get("spec", {}).get("podSelector")
 
 
 def _noted(store: Store, found: Mapping[str, Any], *, gone: bool) -> bool:

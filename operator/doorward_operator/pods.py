@@ -81,11 +81,16 @@ def ended(pod: Object) -> End | None:
     agent = _container(pod, "containerStatuses", AGENT_CONTAINER).get("state", {}).get("terminated")
     if agent is not None:
         return _agent_ended(agent)
-    if status.get("phase") in {"Failed", "Succeeded"}:
+    if has_ended(pod):
         return End(
             Phase.FAILED, finding(Reason.POD_FAILED, status.get("message") or status.get("reason") or "")
         )
     return None
+
+
+def has_ended(pod: Object) -> bool:
+    """Whether nothing of the pod runs any more, nor will again."""
+    return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
 
 
 def expired() -> End:

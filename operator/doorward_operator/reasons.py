@@ -15,12 +15,14 @@ class Reason(StrEnum):
 
     ACCEPTED = "Accepted"
     NAMESPACE_NOT_ENROLLED = "NamespaceNotEnrolled"
+    FOREIGN_PODS = "ForeignPods"
     ROLE_NOT_FOUND = "RoleNotFound"
     ROLE_INVALID = "RoleInvalid"
     CONNECTOR_NOT_FOUND = "ConnectorNotFound"
     CONNECTOR_INVALID = "ConnectorInvalid"
     POLICY_IN_PLACE = "PolicyInPlace"
     POLICY_MISSING = "PolicyMissing"
+    POLICY_WIDENED = "PolicyWidened"
     IDENTITY_IN_PLACE = "IdentityInPlace"
     IDENTITY_MISSING = "IdentityMissing"
     NOT_OBSERVED = "NotObserved"
@@ -48,12 +50,14 @@ class Reason(StrEnum):
 SENTENCES: Final[dict[Reason, str]] = {
     Reason.ACCEPTED: "Role, connectors and the shape of the agent fit together.",
     Reason.NAMESPACE_NOT_ENROLLED: "The namespace is not one where tasks run.",
+    Reason.FOREIGN_PODS: "The namespace holds pods that Doorward did not make; no task starts beside them.",
     Reason.ROLE_NOT_FOUND: "The role that the task names does not exist in its namespace.",
     Reason.ROLE_INVALID: "The role cannot be held as it is written.",
     Reason.CONNECTOR_NOT_FOUND: "The role names a Connector that does not exist.",
     Reason.CONNECTOR_INVALID: "A Connector of the role cannot be used as it is written.",
     Reason.POLICY_IN_PLACE: "The NetworkPolicies of namespace and role are there and unchanged.",
     Reason.POLICY_MISSING: "A NetworkPolicy is missing or changed; it is being applied.",
+    Reason.POLICY_WIDENED: "A NetworkPolicy that is not Doorward's selects the pod, and policies add up.",
     Reason.IDENTITY_IN_PLACE: "The role's service account is there and unchanged.",
     Reason.IDENTITY_MISSING: "The role's service account is missing or changed; it is being applied.",
     Reason.NOT_OBSERVED: "The operator cannot read the namespace: its RoleBinding is missing.",
@@ -88,6 +92,8 @@ class EventReason(StrEnum):
     """The API server refused the pod; the note has its words."""
     NOT_STARTING = "NotStarting"
     """The pod cannot start: no node, no image, or a failing door."""
+    POLICY_WIDENED = "PolicyWidened"
+    """A NetworkPolicy that is not Doorward's selects the task's pod, before its start or while it runs."""
     STARTED = "Started"
     """The agent has begun to run, behind a proven fence."""
     FINISHED = "Finished"

@@ -30,12 +30,14 @@ from doorward.render import (
     render_role_policy,
     render_service_account,
 )
+from doorward.render.names import task_labels
 from doorward_operator import linting, pods
 from doorward_operator.pods import End, Finding, finding
 from doorward_operator.reasons import Reason
-from doorward_operator.statuses import Report, Verdict, updated
+from doorward_operator.statuses import Report, Verdict, Verdicts, updated
 from doorward_operator.surroundings import missing
 from doorward_operator.transitions import Note, notes
+from doorward_operator.union import enumerated, widened, widening
 
 DEADLINE_SLACK: Final = 30.0
 """Seconds after the deadline in which the kubelet ends the pod before the operator does."""
@@ -59,8 +61,12 @@ class Observed:
     """Since when pods and policies of the namespace are not known, in seconds since the epoch."""
     deny: Object | None = None
     policy: Object | None = None
+    others: tuple[Object, ...] = ()
+    """The other NetworkPolicies of the namespace, whoever made them."""
     account: Object | None = None
     pod: Object | None = None
+    foreign_pods: tuple[str, ...] = ()
+    """Names of the pods in the namespace that run and that Doorward did not make."""
     rejection: str = ""
     """What the API server said to the last attempt to make the pod."""
 
@@ -99,9 +105,9 @@ def reconcile(task: AgentTask, observed: Observed, now: float, settings: RenderS
     if observed.enrolled and observed.unreadable_since is not None:
         return _unreadable(task, observed.unreadable_since, now)
     if observed.pod is not None:
-        return _with_pod(task, observed.pod, now)
+        return _with_pod(task, observed, observed.pod, now)
     if task.status.pod_name is not None:
-        return _end(task, End(Phase.FAILED, finding(Reason.POD_LOST)), now, None)
+        return _end(task, End(Phase.FAILED, finding(Reason.POD_LOST)), now, {})
     return _before_the_pod(task, observed, now, settings)
 
 
@@ -114,7 +120,7 @@ def is_alive(pod: Object | None) -> bool:
     """Whether there is a pod that still has to be ended."""
     if pod is None or "deletionTimestamp" in pod["metadata"]:
         return False
-    return pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}
+    return not pods.has_ended(pod)
 
 
 def _after_the_end(task: AgentTask, observed: Observed, now: float) -> Plan:
@@ -167,9 +173,16 @@ def _obstacle(task: AgentTask, observed: Observed) -> Finding | None:
     if not observed.enrolled:
         remedy = f"Enrol it with `kubectl doorward enroll {task.metadata.namespace}`."
         return finding(Reason.NAMESPACE_NOT_ENROLLED, remedy)
+    if observed.foreign_pods:
+        return _foreign_pods(observed.foreign_pods)
     if observed.obstacle is not None or observed.role is None:
         return observed.obstacle
     return linting.of_task(task, observed.role)
+
+
+def _foreign_pods(found: tuple[str, ...]) -> Finding:
+    remedy = "Delete what makes them, or run the task in a namespace that holds nothing else."
+    return finding(Reason.FOREIGN_PODS, f"There is {enumerated(found)}. {remedy}")
 
 
 def _no_role(task: AgentTask) -> Finding:
@@ -184,26 +197,34 @@ def _surroundings(
     closed = missing(observed.deny, render_default_deny(role.metadata.namespace)) is None
     fenced = missing(observed.policy, render_role_policy(role, observed.connectors, settings)) is None
     known = missing(observed.account, render_service_account(role)) is None
+    apart = _verdict(closed and fenced, Reason.POLICY_IN_PLACE, Reason.POLICY_MISSING)
     return {
-        ConditionType.POLICY_READY: _verdict(
-            closed and fenced, Reason.POLICY_IN_PLACE, Reason.POLICY_MISSING
-        ),
+        ConditionType.POLICY_READY: _unwidened(observed, task_labels(role.metadata.name))
+        if apart.holds
+        else apart,
         ConditionType.IDENTITY_READY: _verdict(known, Reason.IDENTITY_IN_PLACE, Reason.IDENTITY_MISSING),
     }
 
 
-def _with_pod(task: AgentTask, pod: Object, now: float) -> Plan:
+def _unwidened(observed: Observed, labels: Mapping[str, str]) -> Verdict:
+    """Whether no policy but ours selects a pod with these labels."""
+    found = widening(observed.others, labels)
+    return Verdict(holds=False, finding=widened(found)) if found else _holds(Reason.POLICY_IN_PLACE)
+
+
+def _with_pod(task: AgentTask, observed: Observed, pod: Object, now: float) -> Plan:
+    around = _in_place(task, observed, pod)
     end = pods.ended(pod)
     if end is not None:
-        return _end(task, end, now, pod)
+        return _end(task, end, now, around, pod)
     started = pods.start_time(pod)
     deadline = None if started is None else started + duration.seconds(task.spec.deadline) + DEADLINE_SLACK
     if deadline is not None and now >= deadline:
-        return _end(task, pods.expired(), now, pod)
+        return _end(task, pods.expired(), now, around, pod)
     running, fence = pods.running(pod), pods.fence(pod)
     is_running = running.reason == Reason.AGENT_RUNNING
     verdicts = {
-        **_in_place(),
+        **around,
         ConditionType.FENCE_PROVEN: Verdict(fence.reason == Reason.FENCE_PROVEN, fence),
         ConditionType.RUNNING: Verdict(is_running, running),
         ConditionType.COMPLETE: Verdict(holds=False, finding=finding(Reason.NOT_FINISHED)),
@@ -215,9 +236,9 @@ def _with_pod(task: AgentTask, pod: Object, now: float) -> Plan:
     return _report(task, report, now, requeue_at=deadline)
 
 
-def _end(task: AgentTask, end: End, now: float, pod: Object | None) -> Plan:
+def _end(task: AgentTask, end: End, now: float, around: Verdicts, pod: Object | None = None) -> Plan:
     verdicts = {
-        **({} if pod is None else _in_place()),
+        **around,
         ConditionType.RUNNING: Verdict(holds=False, finding=finding(Reason.AGENT_ENDED)),
         ConditionType.COMPLETE: Verdict(holds=True, finding=end.finding),
     }
@@ -226,11 +247,12 @@ def _end(task: AgentTask, end: End, now: float, pod: Object | None) -> Plan:
     return _report(task, Report(end.phase, verdicts, name, started, end.at or pods.timestamp(now)), now)
 
 
-def _in_place() -> dict[ConditionType, Verdict]:
-    """What held when the pod was made: it was not made before."""
+def _in_place(task: AgentTask, observed: Observed, pod: Object) -> dict[ConditionType, Verdict]:
+    """What held when the pod was made, and whether somebody has widened it since."""
+    labels = pod["metadata"].get("labels") or task_labels(task.spec.role)
     return {
         ConditionType.ACCEPTED: _holds(Reason.ACCEPTED),
-        ConditionType.POLICY_READY: _holds(Reason.POLICY_IN_PLACE),
+        ConditionType.POLICY_READY: _unwidened(observed, labels),
         ConditionType.IDENTITY_READY: _holds(Reason.IDENTITY_IN_PLACE),
     }
 

@@ -28,7 +28,12 @@ class Note:
 
 def notes(before: AgentTaskStatus, after: AgentTaskStatus) -> tuple[Note, ...]:
     """The Events between two statuses."""
-    kinds = (ConditionType.ACCEPTED, ConditionType.RUNNING, ConditionType.FENCE_PROVEN)
+    kinds = (
+        ConditionType.ACCEPTED,
+        ConditionType.POLICY_READY,
+        ConditionType.RUNNING,
+        ConditionType.FENCE_PROVEN,
+    )
     found = [_phase(before, after), *(_condition(_of(before, kind), _of(after, kind)) for kind in kinds)]
     return tuple(note for note in found if note is not None)
 
@@ -50,6 +55,8 @@ def _condition(before: Condition | None, after: Condition | None) -> Note | None
         return None
     if after.type == ConditionType.ACCEPTED:
         return Note(EventReason.NOT_ACCEPTED, after.message)
+    if after.reason == Reason.POLICY_WIDENED:
+        return Note(EventReason.POLICY_WIDENED, after.message)
     if after.reason == Reason.POD_REFUSED:
         return Note(EventReason.POD_REFUSED, after.message)
     return Note(EventReason.NOT_STARTING, after.message) if after.reason in _STUCK else None

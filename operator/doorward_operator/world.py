@@ -9,10 +9,10 @@ from typing import Final, TypeVar
 from doorward.api.v1alpha1 import AgentRole, Connector, Resource
 from doorward.errors import Refusal
 from doorward.kube import Object
-from doorward.kube.resources import name_of, uid_of, version_of
+from doorward.kube.resources import AGENT_TASKS, name_of, uid_of, version_of
 from doorward.render import names, pod_name, role_object
 from doorward_operator import linting, trim
-from doorward_operator.pods import Finding
+from doorward_operator.pods import Finding, has_ended
 from doorward_operator.reconcile import Observed
 from doorward_operator.store import Store
 
@@ -21,6 +21,10 @@ M = TypeVar("M", bound=Resource)
 TASK: Final = "task"
 ROLE: Final = "role"
 NAMESPACE: Final = "namespace"
+
+_FOREIGN: Final = ""
+"""Group of the pods that were made for no task."""
+_OWNER: Final = (AGENT_TASKS.api_version, AGENT_TASKS.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,8 @@ class World:
         self.roles = Store(trim.whole)
         self.connectors = Store(trim.whole)
         self.namespaces = Store(trim.namespace)
-        self.pods = Store(trim.pod, group=_task_of)
-        self.policies = Store(trim.whole)
+        self.pods = Store(trim.pod, group=_group_of)
+        self.policies = Store(trim.whole, group=_everything)
         self.accounts = Store(trim.whole)
         self.unreadable: dict[str, float] = {}
         """Enrolled namespaces whose pods and policies are not known yet, and since when."""
@@ -62,9 +66,21 @@ class World:
             unreadable_since=self.unreadable.get(namespace),
             deny=self.policies.get(namespace, names.DEFAULT_DENY),
             policy=self.policies.get(namespace, role_object(role)),
+            others=self.policies_besides(namespace, names.DEFAULT_DENY, role_object(role)),
             account=self.accounts.get(namespace, role_object(role)),
             pod=owned(self.pods.get(namespace, name), task["metadata"]["uid"]),
+            foreign_pods=self.foreign_pods(namespace),
         )
+
+    def policies_besides(self, namespace: str, *besides: str) -> tuple[Object, ...]:
+        """All NetworkPolicies of a namespace but those of these names."""
+        found = self.policies.grouped(namespace, _everything({}))
+        return tuple(sorted((policy for policy in found if name_of(policy) not in besides), key=name_of))
+
+    def foreign_pods(self, namespace: str) -> tuple[str, ...]:
+        """Names of the pods that run there and that Doorward did not make."""
+        found = self.pods.grouped(namespace, _FOREIGN)
+        return tuple(sorted(name_of(pod) for pod in found if not has_ended(pod)))
 
     def store_of(self, kind: str) -> Store:
         """The cache of a kind that the operator applies."""
@@ -140,5 +156,26 @@ def owned(pod: Object | None, uid: str) -> Object | None:
     return pod if any(owner.get("uid") == uid for owner in owners) else None
 
 
-def _task_of(pod: Object) -> str:
-    return str(pod["metadata"]["annotations"].get(names.TASK, ""))
+def made_for(pod: Object) -> str | None:
+    """Name of the task that a pod was made for; None for a pod that is not one of ours.
+
+    An annotation alone says nothing: anybody who made pods before the namespace was enrolled could
+    write it, and a pod that is taken for a task's is ended with the task.
+    """
+    metadata = pod["metadata"]
+    labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
+    if labels.get(names.MANAGED_BY) != names.PRODUCT or labels.get(names.COMPONENT) != names.TASK_COMPONENT:
+        return None
+    owners = [owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller") is True]
+    if [(owner.get("apiVersion"), owner.get("kind")) for owner in owners] != [_OWNER]:
+        return None
+    task: str | None = annotations.get(names.TASK)
+    return task if task == owners[0].get("name") else None
+
+
+def _group_of(pod: Object) -> str:
+    return made_for(pod) or _FOREIGN
+
+
+def _everything(_: Object) -> str:
+    return ""

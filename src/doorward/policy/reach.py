@@ -12,10 +12,9 @@ from doorward.api.v1alpha1 import (
     LabelSelector,
     Rule,
     Scope,
-    SelectorRequirement,
     Tenant,
 )
-from doorward.core import glob
+from doorward.core import glob, selectors
 from doorward.core.action import ActionType, Resource
 from doorward.core.effect import Effect
 
@@ -44,22 +43,8 @@ def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
     """Whether all requirements hold. An empty selector selects nothing."""
     if not selector.match_labels and not selector.match_expressions:
         return False
-    return all(labels.get(key) == value for key, value in selector.match_labels.items()) and all(
-        _meets(requirement, labels) for requirement in selector.match_expressions
-    )
-
-
-def _meets(requirement: SelectorRequirement, labels: Mapping[str, str]) -> bool:
-    value = labels.get(requirement.key)
-    match requirement.operator:
-        case "In":
-            return value in requirement.values
-        case "NotIn":
-            return value not in requirement.values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
+    requirements = [(item.key, item.operator, item.values) for item in selector.match_expressions]
+    return selectors.holds(labels, selector.match_labels, requirements)
 
 
 def tenants_of(connector: Connector, labels: Mapping[str, str]) -> tuple[Tenant, ...]:

@@ -79,7 +79,10 @@ def task_pod(**metadata: Any) -> dict[str, Any]:
         {"annotations": {}},
         {"annotations": {"doorward.dev/task": "other"}},
     ],
-    ids=lambda forged: next(iter(forged)),
+    ids=[
+        *("no labels", "another component", "no owner", "no controller", "another kind"),
+        *("another group", "another task's", "no annotation", "another annotation"),
+    ],
 )
 def test_an_annotation_alone_makes_no_pod_ours(desk: Desk, forged: dict[str, Any]) -> None:
     """A pod from before that names a task is foreign: it is reported, and never ended as that task's."""
