@@ -30,7 +30,13 @@ def _part(name: str, lock: str, *modules: str, loaded: tuple[str, ...] = ()) -> 
 
 PARTS = (
     _part("operator", "operator", "doorward_operator.__main__"),
-    _part("admission", "webhooks", "doorward_webhooks.__main__", "doorward_webhooks.certificates.__main__"),
+    _part(
+        "admission",
+        "webhooks",
+        "doorward_webhooks.__main__",
+        "doorward_webhooks.certificates.__main__",
+        "doorward_webhooks.census.__main__",
+    ),
     _part(
         "broker",
         "broker",
