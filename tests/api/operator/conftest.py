@@ -127,8 +127,12 @@ class Place:
         """What the operator wrote in this namespace: `(verb, resource)`, in order."""
         found = []
         with self.audit_log.open() as log:
-            log.seek(self.offset)
+            log.seek(max(self.offset - 1, 0))
+            if self.offset:
+                log.readline()  # the size was read while a line was being written
             for line in log:
+                if not line.endswith("\n"):
+                    break
                 entry = json.loads(line)
                 reference = entry.get("objectRef", {})
                 ours = entry["user"]["username"] == OPERATOR and reference.get("namespace") == self.namespace
