@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pytest_kind import KindCluster
 
-from devcluster import forge, services, tools
+from devcluster import forge, services, tools, wait
 from devcluster.commands import run, succeeds
 from devcluster.kubectl import Kubectl
 from devcluster.local.manifests import forge as forge_objects
@@ -45,10 +46,15 @@ class Kind:
         """Make the cluster and the forge, after removing those of before."""
         self.down()
         self.layout.make()
-        self._kind("create", "cluster", "--config", str(self._config()), "--wait", "180s",
-                   "--kubeconfig", str(self.layout.kubeconfig))  # fmt: skip
+        self._cluster().create(self._config())
+        wait.until(Kubectl(self.layout.kubeconfig).ready, "the API server of the kind cluster", 180)
         forge.up(self.layout, self._gateway())
         Kubectl(self.layout.kubeconfig).apply(*forge_objects(self._gateway(), NETWORK.gitea_port))
+
+    def _cluster(self) -> KindCluster:
+        """The library's handle, on the programs that we pin instead of those that it would download."""
+        kind, kubectl = tools.path("kind"), tools.path("kubectl")
+        return KindCluster(NAME, self.layout.kubeconfig, kind_path=kind, kubectl_path=kubectl)
 
     def _config(self) -> Path:
         audit = self.layout.logs / "audit"
