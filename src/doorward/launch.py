@@ -1,4 +1,4 @@
-"""Starting a process of this package."""
+"""Starting a part: logs, settings, then its work until SIGTERM. The same for every service."""
 
 from __future__ import annotations
 
