@@ -228,7 +228,11 @@ def test_objects_that_others_fill_are_rendered_empty(chart: str, manifests: Mani
 
 def test_the_webhook_fails_closed_where_it_must_and_nowhere_else(manifests: Manifests) -> None:
     """An outage stops tasks and our own kinds, and nothing else; three seconds is the longest wait."""
-    hooks = _named(manifests["doorward"], "ValidatingWebhookConfiguration", "doorward")["webhooks"]
+    hooks = [
+        hook
+        for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
+        for hook in _named(manifests["doorward"], kind, "doorward")["webhooks"]
+    ]
     groups = {
         hook["name"]: {group for rule in hook["rules"] for group in rule["apiGroups"]} for hook in hooks
     }

@@ -18,6 +18,7 @@ from doorward_webhooks.admission.process import Process
 from doorward_webhooks.admission.settings import Settings
 
 CONFIGURATION = "doorward"
+KINDS = ("validatingwebhookconfiguration", "mutatingwebhookconfiguration")
 
 
 @dataclass
@@ -92,40 +93,32 @@ class Rig:
 
     def attach(self, kubectl: Kubectl) -> None:
         """Have the API server call this process instead of the Service."""
-        self._services = [
-            webhook["clientConfig"]
-            for webhook in kubectl.get("validatingwebhookconfiguration", CONFIGURATION)["webhooks"]
-        ]
-        bundle = _encoded(self.bundle)
-        self._configure(
-            kubectl,
-            [
-                {"url": f"https://127.0.0.1:{self.port}{config['service']['path']}", "caBundle": bundle}
-                for config in self._services
-            ],
-        )
+        self._services = {
+            kind: [hook["clientConfig"] for hook in kubectl.get(kind, CONFIGURATION)["webhooks"]]
+            for kind in KINDS
+        }
+        here, bundle = f"https://127.0.0.1:{self.port}", _encoded(self.bundle)
+        configs = {
+            kind: [{"url": here + config["service"]["path"], "caBundle": bundle} for config in services]
+            for kind, services in self._services.items()
+        }
+        self._configure(kubectl, configs)
 
     def restore(self, kubectl: Kubectl) -> None:
         """Have the API server call the Service again, behind which there is nobody."""
         self._configure(kubectl, self._services)
 
-    def _configure(self, kubectl: Kubectl, configs: list[dict[str, Any]]) -> None:
-        operations = [
-            {"op": "replace", "path": f"/webhooks/{index}/clientConfig", "value": config}
-            for index, config in enumerate(configs)
-        ]
-        kubectl(
-            "patch",
-            "validatingwebhookconfiguration",
-            CONFIGURATION,
-            "--type=json",
-            "-p",
-            json.dumps(operations),
-        )
+    def _configure(self, kubectl: Kubectl, configs: dict[str, list[dict[str, Any]]]) -> None:
+        for kind, hooks in configs.items():
+            operations = [
+                {"op": "replace", "path": f"/webhooks/{index}/clientConfig", "value": config}
+                for index, config in enumerate(hooks)
+            ]
+            kubectl("patch", kind, CONFIGURATION, "--type=json", "-p", json.dumps(operations))
 
     def detach(self, kubectl: Kubectl) -> None:
-        """Take the configuration away: what is refused then, the policies refuse."""
-        kubectl("delete", "validatingwebhookconfiguration", CONFIGURATION, "--ignore-not-found")
+        """Take the configurations away: what is refused then, the policies refuse."""
+        kubectl("delete", ",".join(KINDS), CONFIGURATION, "--ignore-not-found")
 
 
 def _encoded(text: str) -> str:

@@ -84,6 +84,21 @@ def test_who_may_run_which_task_for_whom(
     assert answer.status == (403 if says else 201)
 
 
+@pytest.mark.parametrize(("user", "spec"), [("alice", {}), ("robot", {"requestedBy": "alice"})])
+def test_a_task_names_who_asked_for_it(user: str, spec: dict[str, Any], world: Any, people: None) -> None:
+    """Left out, it is whoever applies the task; named, it stays. Applying it again changes nothing."""
+    path = f"{BASE}/agenttasks/asked-for?fieldManager=test&force=true"
+    document = bare(task_document(**spec), name="asked-for")
+    made = [
+        world.api("PATCH", path, document, user=user, media_type="application/apply-patch+yaml")
+        for _ in range(2)
+    ]
+    world.kubectl("-n", "agents", "delete", "agenttask", "asked-for")
+
+    assert [answer.status for answer in made] == [201, 200], made[-1].message
+    assert [answer.document["spec"]["requestedBy"] for answer in made] == ["alice", "alice"]
+
+
 def test_a_role_that_cannot_be_held_is_refused(world: Any, people: None) -> None:
     """The place and the fault are named when the role is applied."""
     rules = [{"name": "a", "connector": "code", "actions": ["issue.read"], "when": "1 + 1"}]

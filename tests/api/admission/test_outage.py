@@ -37,6 +37,13 @@ def test_no_pod_gets_in(down: Any, pod: dict[str, Any]) -> None:
     assert "failed calling webhook" in down.create_pod(pod).message
 
 
+def test_no_task_gets_in_without_a_requester(down: Any) -> None:
+    """A task whose requester nobody filled in could be approved by whoever asked for it."""
+    document = {**task_document(), "metadata": {"name": "nobodys", "namespace": "agents"}}
+
+    assert "failed calling webhook" in down.api("POST", f"{BASE}/agenttasks", document).message
+
+
 def test_the_policies_still_speak(down: Any, pod: dict[str, Any]) -> None:
     """The floor refuses in sentences, whoever asks."""
     assert "only Doorward's operator makes pods" in down.create_pod(pod, user="system:admin").message

@@ -24,6 +24,7 @@ CODE = ("doorward-code", "doorward-connector-code")
 LIVES = Lifetimes()
 
 Make = Callable[..., Rotation]
+CONFIGURATIONS = ("validatingwebhookconfiguration", "mutatingwebhookconfiguration")
 
 
 def _secret(kubectl: Kubectl, target: Target) -> dict[str, str]:
@@ -39,9 +40,15 @@ def _versions(kubectl: Kubectl) -> dict[str, str]:
     found = [
         *kubectl.get("secret", "-n", SYSTEM, "-l", "app.kubernetes.io/name=doorward")["items"],
         kubectl.get("configmap", "doorward-ca", "-n", SYSTEM),
-        kubectl.get("validatingwebhookconfiguration", "doorward"),
+        *(kubectl.get(kind, "doorward") for kind in CONFIGURATIONS),
     ]
-    return {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in found}
+    return {
+        each["kind"] + "/" + each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in found
+    }
+
+
+def _hooks(kubectl: Kubectl) -> list[dict[str, Any]]:
+    return [hook for kind in CONFIGURATIONS for hook in kubectl.get(kind, "doorward")["webhooks"]]
 
 
 def _handshake(served: dict[str, str], bundle: str, name: str, folder: Path) -> str | None:
@@ -67,7 +74,7 @@ def _handshake(served: dict[str, str], bundle: str, name: str, folder: Path) -> 
 async def test_a_first_round_fills_everything(rotation: Make, cluster: Any, tmp_path: Path) -> None:
     """After one round every server has a leaf that every bundle vouches for, under each of its names."""
     await rotation().round(datetime.now(UTC))
-    hooks = cluster.kubectl.get("validatingwebhookconfiguration", "doorward")["webhooks"]
+    hooks = _hooks(cluster.kubectl)
     bundle = _bundle(cluster.kubectl)
 
     assert {base64.b64decode(hook["clientConfig"]["caBundle"]).decode() for hook in hooks} == {bundle}
@@ -105,7 +112,7 @@ async def test_an_upgrade_of_the_chart_takes_nothing_away(rotation: Make, cluste
     await rotation().round(datetime.now(UTC))
     before = _secret(cluster.kubectl, BROKER), _bundle(cluster.kubectl)
     cluster.install("--set", "logLevel=debug")
-    hooks = cluster.kubectl.get("validatingwebhookconfiguration", "doorward")["webhooks"]
+    hooks = _hooks(cluster.kubectl)
 
     assert (_secret(cluster.kubectl, BROKER), _bundle(cluster.kubectl)) == before
     assert all(hook["clientConfig"].get("caBundle") for hook in hooks)

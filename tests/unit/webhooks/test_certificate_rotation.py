@@ -36,7 +36,7 @@ from doorward_webhooks.certificates.settings import Settings
 NOW: Final = datetime(2030, 1, 1, tzinfo=UTC)
 LIVES: Final = Lifetimes()
 BROKER: Final = Target("doorward-system", "doorward-broker")
-PLACES: Final = ("config-map", "webhook")
+PLACES: Final = ("config-map", "webhook", "defaults")
 LAG: Final = timedelta(hours=24)
 """How old the bundle of a client may be: a task pod keeps the one it was rendered with."""
 
@@ -108,7 +108,12 @@ def test_a_fresh_installation_is_complete_after_two_rounds() -> None:
 
     world.apply(MakeActive())
 
-    assert world.due() == (SetBundle("config-map"), SetBundle("webhook"), Issue(BROKER))
+    assert world.due() == (
+        SetBundle("config-map"),
+        SetBundle("defaults"),
+        SetBundle("webhook"),
+        Issue(BROKER),
+    )
 
     world.settle()
 

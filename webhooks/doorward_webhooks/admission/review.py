@@ -5,11 +5,12 @@ A request that cannot be read in exactly one way is denied. The object itself st
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from doorward.core import strictjson
 from doorward.errors import Code, Refusal
@@ -19,6 +20,9 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 _MAX_DEPTH: Final = 48
 _VERSION: Final = "admission.k8s.io/v1"
 _MAX_CAUSES: Final = 40
+
+Patch: TypeAlias = Sequence[Mapping[str, Any]]
+"""Changes to the object, as operations of a JSON Patch (RFC 6902)."""
 
 
 class Operation(StrEnum):
@@ -106,9 +110,12 @@ def read(request: Mapping[str, Any]) -> Review:
     )
 
 
-def allowed(uid: str) -> dict[str, Any]:
-    """A yes."""
-    return _response({"uid": uid, "allowed": True})
+def allowed(uid: str, patch: Patch = ()) -> dict[str, Any]:
+    """A yes, with the changes that go with it."""
+    if not patch:
+        return _response({"uid": uid, "allowed": True})
+    encoded_patch = base64.b64encode(json.dumps(patch).encode()).decode()
+    return _response({"uid": uid, "allowed": True, "patchType": "JSONPatch", "patch": encoded_patch})
 
 
 def denied(uid: str, refusal: Refusal) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The three questions over HTTP. Whatever goes wrong while deciding, the answer is a no with a sentence."""
+"""The four questions over HTTP. Whatever goes wrong while deciding, the answer is a no with a sentence."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from aiohttp import web
 from doorward.errors import Code, Refusal
 from doorward.serving import App, Limits, Request, Route, app
 from doorward.telemetry import log
-from doorward_webhooks.admission import kinds, pods, review, templates
+from doorward_webhooks.admission import defaults, kinds, pods, review, templates
 from doorward_webhooks.admission.known import Surroundings
 from doorward_webhooks.admission.metrics import Metrics
-from doorward_webhooks.admission.review import Review
+from doorward_webhooks.admission.review import Patch, Review
 
 _LOG: Final = log.get(__name__)
 _LIMITS: Final = Limits(
@@ -29,8 +29,9 @@ _LIMITS: Final = Limits(
 PATIENCE: Final = (0.02, 0.1, 0.4)
 """Seconds between attempts while a pod of the operator is ahead of what the watches have told us."""
 
-Decide = Callable[[Review], Awaitable[None]]
-"""Judges one question; raises `Refusal`."""
+Decide = Callable[[Review], Awaitable[Patch]]
+"""Judges one question; gives what to change, which is nothing but for the defaults. Raises `Refusal`."""
+_UNCHANGED: Final[Patch] = ()
 
 
 class Admission:
@@ -57,25 +58,34 @@ class Admission:
             "/v1/validate-pods": self._pods,
             "/v1/validate-templates": self._templates,
             "/v1/validate-kinds": self._kinds,
+            "/v1/default-tasks": self._defaults,
         }
         routes = [Route("POST", path, self._handler(path, decide)) for path, decide in decisions.items()]
         return app(routes, _LIMITS)
 
-    async def _pods(self, question: Review) -> None:
+    async def _pods(self, question: Review) -> Patch:
         for pause in self._patience:
             try:
-                return pods.decide(question, self._surroundings())
+                pods.decide(question, self._surroundings())
             except Refusal as refusal:
                 if refusal.code is not Code.RENDER_SKEW:
                     raise
+            else:
+                return _UNCHANGED
             await asyncio.sleep(pause)
-        return pods.decide(question, self._surroundings())
+        pods.decide(question, self._surroundings())
+        return _UNCHANGED
 
-    async def _templates(self, question: Review) -> None:
+    async def _templates(self, question: Review) -> Patch:
         templates.decide(question)
+        return _UNCHANGED
 
-    async def _kinds(self, question: Review) -> None:
+    async def _kinds(self, question: Review) -> Patch:
         await kinds.decide(question, self._surroundings(), self._allows)
+        return _UNCHANGED
+
+    async def _defaults(self, question: Review) -> Patch:
+        return defaults.of_task(question)
 
     def _handler(self, path: str, decide: Decide) -> Callable[[Request], Awaitable[web.Response]]:
         async def handle(request: Request) -> web.Response:
@@ -94,7 +104,7 @@ class Admission:
         self, uid: str, raw: Mapping[str, Any], decide: Decide
     ) -> tuple[Mapping[str, Any], str]:
         try:
-            await decide(review.read(raw))
+            patch = await decide(review.read(raw))
         except Refusal as refusal:
             _LOG.info("denied", uid=uid, code=refusal.code.value, rule=refusal.rule)
             return review.denied(uid, refusal), refusal.code.value
@@ -106,4 +116,4 @@ class Admission:
                 ask="try again; the log of doorward-admission has the reason",
             )
             return review.denied(uid, broken), broken.code.value
-        return review.allowed(uid), "allowed"
+        return review.allowed(uid, patch), "allowed"

@@ -224,5 +224,6 @@ PLACES: Final[Mapping[str, Place]] = {
     for place in (
         Place("config-map", resources.CONFIG_MAPS, CONFIG_MAP, _config_map, _set_config_map),
         Place("webhook", resources.VALIDATING_WEBHOOKS, WEBHOOK, _webhook, _set_webhook),
+        Place("defaults", resources.MUTATING_WEBHOOKS, WEBHOOK, _webhook, _set_webhook),
     )
 }

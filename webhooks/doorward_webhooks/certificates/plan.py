@@ -106,7 +106,7 @@ class Observed:
 
     keyring: Keyring
     bundles: Mapping[str, tuple[Fingerprint, ...]]
-    """Bundle by place: the ConfigMap and the webhook configuration."""
+    """Bundle by place: the ConfigMap and the webhook configurations."""
     leaves: Mapping[Target, tuple[Leaf | None, tuple[Fingerprint, ...]]]
     """Leaf and bundle of each Secret; those that may not be read are left out."""
 

@@ -28,9 +28,9 @@ class Webhook:
     def __init__(self, url: str, client: aiohttp.ClientSession, admission: Admission) -> None:
         self.url, self.client, self.admission = url, client, admission
 
-    async def ask(self, document: Any, path: str = "pods") -> dict[str, Any]:
+    async def ask(self, document: Any, path: str = "validate-pods") -> dict[str, Any]:
         """The response to a review."""
-        async with self.client.post(f"{self.url}/v1/validate-{path}?timeout=3s", json=document) as answer:
+        async with self.client.post(f"{self.url}/v1/{path}?timeout=3s", json=document) as answer:
             assert answer.status == 200
             found: dict[str, Any] = (await answer.json())["response"]
             return found
@@ -98,7 +98,7 @@ async def test_an_error_while_deciding_is_a_no(serve: Serve, envelope: dict[str,
     assert answer["status"]["message"].startswith("Unavailable: admission failed while it decided")
 
 
-@pytest.mark.parametrize("path", ["pods", "templates", "kinds"])
+@pytest.mark.parametrize("path", ["validate-pods", "validate-templates", "validate-kinds", "default-tasks"])
 async def test_a_request_that_cannot_be_read_is_a_no(
     path: str, serve: Serve, around: Surroundings, envelope: dict[str, Any]
 ) -> None:
@@ -149,7 +149,7 @@ async def test_objects_of_ours_are_judged(
     envelope["request"].update(
         object=task, resource={"group": "doorward.dev", "version": "v1alpha1", "resource": "agenttasks"}
     )
-    answer = await (await serve(lambda: around)).ask(envelope, "kinds")
+    answer = await (await serve(lambda: around)).ask(envelope, "validate-kinds")
 
     assert answer["status"]["reason"] == "HoldsSecret"
 
