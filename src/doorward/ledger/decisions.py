@@ -134,11 +134,16 @@ def _deny(txn: Transaction, ask: Ask, session: Row, denial: Denial, terms: Terms
         detail=denial.detail[:MAX_TEXT],
         **_facts(ask, session),
     )
-    said = json.dumps({**asdict(denial), "code": denial.code.value})
+    said = json.dumps(_bounded({**asdict(denial), "code": denial.code.value}))
     txn.run(_DECIDE, id=decision, **_row(txn, ask), capability=None, denial=said, event=event.hash)
     room = counters.reserve(txn, Reservation(f"denials:task:{session['uid']}", terms.max_denials))
     froze = room is None and freeze(txn, session["uid"], f"more than {terms.max_denials} denials")
     return Denied(decision, denial, event.hash, froze)
+
+
+def _bounded(texts: dict[str, Any]) -> dict[str, Any]:
+    """A no may quote what the agent sent: of that only the beginning is kept."""
+    return {name: text and text[:MAX_TEXT] for name, text in texts.items()}
 
 
 def _grant(txn: Transaction, ask: Ask, session: Row, found: Permit, terms: Terms) -> Granted:

@@ -46,6 +46,17 @@ async def test_a_no_is_remembered_too(book: Any) -> None:
     assert again == denied
 
 
+async def test_a_no_does_not_keep_what_the_agent_wrote(book: Any) -> None:
+    """A megabyte in an argument is quoted to its agent, and never written down."""
+    session, long = await book.session(), "x" * 1_000_000
+    no = Denial(Code.OUT_OF_SCOPE, long, rule="r", allowed=long, ask=long)
+    first = await book.ledger.deny(book.ask(session), no, book.terms)
+    again = await book.ledger.permit(book.ask(session), book.permit(), book.terms)
+    kept = Denial(Code.OUT_OF_SCOPE, long[:512], rule="r", allowed=long[:512], ask=long[:512])
+
+    assert (first.denial, again.denial) == (no, kept)
+
+
 async def test_a_limit_that_is_reached_denies_and_takes_nothing(book: Any) -> None:
     """All reservations hold together or none does, and the policy finds the words."""
     session = await book.session()
