@@ -78,6 +78,17 @@ def resource_of(action_type: ActionType, args: JsonObject) -> dict[str, Resource
     return {name: _fill(template, args) for name, template in action_type.resource.items()}
 
 
+def arguments_of(action_type: ActionType) -> frozenset[str]:
+    """The arguments that name the resource."""
+    return frozenset(name for template in action_type.resource.values() for name in _names(template))
+
+
+def _names(template: str) -> list[str]:
+    if "{" not in template:
+        return [template]
+    return [piece.partition("}")[0] for piece in template.split("{") if "}" in piece]
+
+
 def _fill(template: str, args: JsonObject) -> ResourceValue:
     if "{" not in template:
         return _scalar(template, args)

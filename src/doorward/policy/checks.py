@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from doorward.api.v1alpha1 import AgentRole, ApprovalPolicy, Connector, Rule, Tenant
 from doorward.core import schemacheck
-from doorward.core.action import ActionType, Resource, resource_of
+from doorward.core.action import ActionType, Resource, arguments_of, resource_of
 from doorward.core.decision import Denial, Reservation
 from doorward.core.effect import Effect
 from doorward.errors import Code, Refusal
@@ -93,7 +93,8 @@ def not_revoked(context: Context) -> Denial | None:
 def action_known(request: ActionRequest, context: Context) -> Case | Denial:
     """The action exists, and its arguments name a resource."""
     connector, action = context.connector, context.actions.get(request.action)
-    if connector is None or action is None or connector.metadata.name != request.connector:
+    heard = connector is not None and _is_heard_of(connector, context)
+    if connector is None or action is None or connector.metadata.name != request.connector or not heard:
         return Denial(
             Code.UNKNOWN_ACTION,
             f"there is no action {request.connector}/{request.action}",
@@ -103,6 +104,9 @@ def action_known(request: ActionRequest, context: Context) -> Case | Denial:
         resource = resource_of(action, request.args)
     except Refusal as refusal:
         return Denial(refusal.code, refusal.detail, allowed=refusal.allowed)
+    unfit = _unfit_name(action, request)
+    if unfit:
+        return Denial(Code.ARGUMENTS_INVALID, unfit, allowed=f"the arguments of {action.name}")
     current = context.current_role
     return Case(
         request=request,
@@ -114,6 +118,23 @@ def action_known(request: ActionRequest, context: Context) -> Case | Denial:
         resource=resource,
         connector=connector,
     )
+
+
+def _is_heard_of(connector: Connector, context: Context) -> bool:
+    """Whether a rule or the ceiling speaks of both; other people's Connectors do not exist here."""
+    roles = [role for role in (context.pinned_role, context.current_role) if role is not None]
+    named = any(rule.connector == connector.metadata.name for role in roles for rule in role.spec.rules)
+    return named or bool(reach.tenants_of(connector, context.namespace_labels))
+
+
+def _unfit_name(action: ActionType, request: ActionRequest) -> str | None:
+    """What is wrong with an argument that names the resource: globs are for canonical, bounded values."""
+    properties: Any = action.arguments["properties"]
+    found = (
+        schemacheck.fault(properties[name], request.args[name], f"arguments.{name}")
+        for name in sorted(arguments_of(action))
+    )
+    return next(filter(None, found), None)
 
 
 def catalogue_pinned(case: Case) -> Case | Denial:

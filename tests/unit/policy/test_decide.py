@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from policyworld import COMMENT, LABELS, SELECTOR, TENANT, ask, comment, context, done, role
 
+from doorward.core import glob
 from doorward.core.action import Attachment
 from doorward.core.decision import Denial, Permit, Reservation
 from doorward.core.effect import Effect
@@ -45,6 +46,7 @@ def deploying(environment: str, **changes: Any) -> tuple[ActionRequest, Context]
     return request, context(rule("release.deploy", **changes), tenants=(ALL,))
 
 
+ELSEWHERE = {"name": "say", "connector": "chat", "actions": ["*"]}
 GUARD = {"when": "task.requestedBy == 'alice'"}
 TABLE = [
     Row("a rule, a ceiling and nothing against it", comment(), context(), None),
@@ -55,6 +57,9 @@ TABLE = [
     Row("another Connector", replace(comment(), connector="chat"), context(), Code.UNKNOWN_ACTION),
     Row("no such action", ask("issue.delete"), context(rule("*")), Code.UNKNOWN_ACTION),
     Row("no resource named", ActionRequest("code", "issue.comment", {}), context(), Code.ARGUMENTS_INVALID),
+    Row("a name that no glob should see", comment(owner="a" * 101), context(), Code.ARGUMENTS_INVALID),
+    Row("other people's Connector", comment(), context(ELSEWHERE, tenants=()), Code.UNKNOWN_ACTION),
+    Row("a ceiling and no rule", comment(), context(ELSEWHERE), Code.NO_RULE),
     Row("another catalogue", comment(), context(catalogue_hash="sha256:other"), Code.UNAVAILABLE),
     Row("a namespace nobody named", comment(), context(namespace_labels={}), Code.ABOVE_CEILING),
     Row("no tenants", comment(), context(tenants=()), Code.ABOVE_CEILING),
@@ -473,3 +478,28 @@ def test_parts_of_two_worlds() -> None:
 
     with pytest.raises(ValueError, match="belongs to role"):
         context(current_role=other)
+
+
+def test_the_no_about_other_peoples_connector_is_that_of_none() -> None:
+    """An agent that tries names learns nothing: a Connector not meant for it reads as one that is not."""
+    there = decide(comment(), context(ELSEWHERE, tenants=()))
+    absent = decide(comment(), context(ELSEWHERE, connector=None))
+
+    assert there == absent
+
+
+@pytest.mark.parametrize("action", ["issue.comment", "file.read"])
+def test_an_endless_name_is_refused_before_any_glob_walks_it(
+    action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Globs cost time for each character, of everybody: they see what fits the argument's schema only."""
+    walked: list[int] = []
+    matches = glob.matches
+    monkeypatch.setattr(glob, "matches", lambda one, two: walked.append(len(two)) or matches(one, two))
+    name = "path" if action == "file.read" else "repo"
+    request = ask(action, **{"number": 7, "body": "x", name: "a" * 100_000})
+    forbid = {"paths": ["**/x"], "repositories": ["z/**"]}
+    verdict = decide(request, context(rule(action), role_spec={"forbid": forbid}))
+
+    assert isinstance(verdict, Denial)
+    assert (verdict.code, walked) == (Code.ARGUMENTS_INVALID, [])
