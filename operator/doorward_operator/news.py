@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from doorward.kube import Change, ChangeType, Object
 from doorward.kube.resources import name_of, namespace_of
-from doorward.render import names
+from doorward.render import made_for, names
 from doorward_operator.store import Store
 from doorward_operator.workqueue import WorkQueue
-from doorward_operator.world import NAMESPACE, ROLE, TASK, Key, World, made_for
+from doorward_operator.world import NAMESPACE, ROLE, TASK, Key, World
 
 OnEnrolment = Callable[[str, bool], None]
 """Called with a namespace and whether it is enrolled; often with what is known already."""

@@ -9,8 +9,8 @@ from typing import Final, TypeVar
 from doorward.api.v1alpha1 import AgentRole, Connector, Resource
 from doorward.errors import Refusal
 from doorward.kube import Object
-from doorward.kube.resources import AGENT_TASKS, name_of, uid_of, version_of
-from doorward.render import names, pod_name, role_object
+from doorward.kube.resources import name_of, uid_of, version_of
+from doorward.render import made_for, names, pod_name, role_object
 from doorward_operator import linting, trim
 from doorward_operator.pods import Finding, has_ended
 from doorward_operator.reconcile import Observed
@@ -24,7 +24,6 @@ NAMESPACE: Final = "namespace"
 
 _FOREIGN: Final = ""
 """Group of the pods that were made for no task."""
-_OWNER: Final = (AGENT_TASKS.api_version, AGENT_TASKS.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,23 +153,6 @@ def owned(pod: Object | None, uid: str) -> Object | None:
     """The pod, if the task of that UID owns it."""
     owners = [] if pod is None else pod["metadata"].get("ownerReferences", [])
     return pod if any(owner.get("uid") == uid for owner in owners) else None
-
-
-def made_for(pod: Object) -> str | None:
-    """Name of the task that a pod was made for; None for a pod that is not one of ours.
-
-    An annotation alone says nothing: anybody who made pods before the namespace was enrolled could
-    write it, and a pod that is taken for a task's is ended with the task.
-    """
-    metadata = pod["metadata"]
-    labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
-    if labels.get(names.MANAGED_BY) != names.PRODUCT or labels.get(names.COMPONENT) != names.TASK_COMPONENT:
-        return None
-    owners = [owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller") is True]
-    if [(owner.get("apiVersion"), owner.get("kind")) for owner in owners] != [_OWNER]:
-        return None
-    task: str | None = annotations.get(names.TASK)
-    return task if task == owners[0].get("name") else None
 
 
 def _group_of(pod: Object) -> str:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+import yaml
 from lightkube.config.client_adapter import verify_cluster
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 from lightkube.config.models import User, UserExec
@@ -24,6 +26,11 @@ from doorward.errors import ConfigError
 REREAD_SECONDS: Final = 30.0
 """A projected token is replaced well before it expires; it is read again this often."""
 _PLUGIN_SECONDS: Final = 60
+_UNUSABLE: Final = (
+    *(LightkubeConfigError, msgspec.MsgspecError, yaml.YAMLError, OSError),
+    *(KeyError, TypeError, AttributeError),
+)
+"""What reading a kubeconfig raises that is absent, incomplete or no kubeconfig."""
 
 
 class Credentials:
@@ -53,26 +60,29 @@ class Access:
     server: str
     tls: ssl.SSLContext
     credentials: Credentials
+    namespace: str = "default"
+    """Where commands work that name no namespace."""
 
 
-def load(kubeconfig: str | None) -> Access:
+def load(kubeconfig: str | None, context: str | None = None) -> Access:
     """From the argument, the pod's service account, or the variable KUBECONFIG, in this order.
 
-    Raises `ConfigError` when there is none of them.
+    Raises `ConfigError` when there is none of them, or when the context is not in it.
     """
     try:
-        config = _config(kubeconfig).get()
+        config = _config(kubeconfig).get(context)
         if config is None:
             raise ConfigError("the kubeconfig has no current context")
         return _access(config)
-    except (LightkubeConfigError, KeyError, OSError) as error:
+    except _UNUSABLE as error:
         raise ConfigError(f"no access to a cluster: {error}") from error
 
 
 def _access(config: SingleConfig) -> Access:
     user = config.user or User()
     tls = verify_cluster(config.cluster, user, config.abs_file, trust_env=False)
-    return Access(config.cluster.server.rstrip("/"), tls, Credentials(config.user))
+    credentials = Credentials(config.user)
+    return Access(config.cluster.server.rstrip("/"), tls, credentials, config.namespace)
 
 
 def _config(kubeconfig: str | None) -> KubeConfig:

@@ -27,6 +27,8 @@ SILENCE_SECONDS: Final = 75.0
 
 _BROKEN: Final = (aiohttp.ClientError, TimeoutError, OSError)
 """What tells that there was no answer, or half of one."""
+_JSON: Final = "application/json"
+_BARE: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _MERGE: Final = "application/merge-patch+json"
 _APPLY: Final = "application/apply-patch+yaml"
 _JSON_PATCH: Final = "application/json-patch+json"
@@ -47,6 +49,8 @@ class Client:
     def __init__(self, access: Access, observe: Callable[[str, int], None] | None = None) -> None:
         self._access = access
         self._observe = observe
+        self.namespace = access.namespace
+        """The namespace that the kubeconfig's context names, or the pod's own."""
         self._open: tuple[aiohttp.ClientSession, aiohttp.ClientSession] | None = None
 
     async def __aenter__(self) -> Self:
@@ -76,14 +80,34 @@ class Client:
                 return None
             raise
 
+    async def serves(self, resource: Resource) -> bool:
+        """Whether the server has such a resource: custom ones are there where somebody installed them."""
+        parts = ("apis", resource.group, resource.version) if resource.group else ("api", resource.version)
+        try:
+            found = await self._send("GET", "/" + "/".join(parts))
+        except ApiError as error:
+            if error.not_found:
+                return False
+            raise
+        return any(item["name"] == resource.plural for item in found.get("resources", ()))
+
     async def pages(
-        self, resource: Resource, namespace: str | None = None, labels: str | None = None
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        labels: str | None = None,
+        *,
+        bare: bool = False,
     ) -> AsyncIterator[Page]:
-        """A consistent list, page by page. A 410 in the middle means: begin again."""
+        """A consistent list, page by page. A 410 in the middle means: begin again.
+
+        With `bare` the server sends nothing but `metadata`: who only asks what there is need not hold
+        what is in it.
+        """
         params = {"limit": str(PAGE), "labelSelector": labels}
         path = resource.path(namespace)
         while True:
-            answer = await self._send("GET", path, params=params)
+            answer = await self._send("GET", path, params=params, accept=_BARE if bare else _JSON)
             metadata = answer["metadata"]
             yield Page(answer.get("items") or [], metadata["resourceVersion"])
             if not metadata.get("continue"):
@@ -200,14 +224,16 @@ class Client:
         body: Any = None,
         *,
         params: Mapping[str, str | None] | None = None,
-        media_type: str = "application/json",
+        media_type: str = _JSON,
+        accept: str = _JSON,
     ) -> Object:
         content = None if body is None else msgspec.json.encode(body)
         url = self._url(path, params or {})
+        kinds = {"Content-Type": media_type, "Accept": accept}
         try:
-            status, answer, headers = await self._exchange(method, url, content, media_type)
+            status, answer, headers = await self._exchange(method, url, content, kinds)
             if status == 401:  # not carried out; the token may have been replaced meanwhile
-                status, answer, headers = await self._exchange(method, url, content, media_type, anew=True)
+                status, answer, headers = await self._exchange(method, url, content, kinds, anew=True)
         except _BROKEN as error:
             raise Unreachable(f"{method} {path}: {error!r}") from error
         if self._observe is not None:
@@ -218,12 +244,12 @@ class Client:
         return found
 
     async def _exchange(
-        self, method: str, url: URL, content: bytes | None, media_type: str, *, anew: bool = False
+        self, method: str, url: URL, content: bytes | None, kinds: Mapping[str, str], *, anew: bool = False
     ) -> tuple[int, bytes, Mapping[str, str]]:
         requests, _ = self._sessions()
-        headers = await self._headers(anew=anew)
-        if content is not None:
-            headers["Content-Type"] = media_type
+        headers = {**await self._headers(anew=anew), **kinds}
+        if content is None:
+            del headers["Content-Type"]
         async with requests.request(
             method, url, data=content, headers=headers, allow_redirects=False
         ) as response:
@@ -232,7 +258,7 @@ class Client:
     async def _headers(self, *, anew: bool = False) -> dict[str, str]:
         """Uncompressed on purpose: within a cluster that costs more than it saves."""
         authorization = await self._access.credentials.header(anew=anew)
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        headers = {"Accept": _JSON, "Accept-Encoding": "identity"}
         return headers | ({"Authorization": authorization} if authorization else {})
 
     def _url(self, path: str, params: Mapping[str, str | None]) -> URL:
@@ -253,13 +279,19 @@ class Client:
         return self._open
 
 
-def connect(kubeconfig: str | None = None, observe: Callable[[str, int], None] | None = None) -> Client:
-    """A client for the cluster this process runs in, or for the current context of a kubeconfig.
+def connect(
+    kubeconfig: str | None = None,
+    observe: Callable[[str, int], None] | None = None,
+    *,
+    context: str | None = None,
+) -> Client:
+    """A client for the cluster this process runs in, or for a context of a kubeconfig.
 
-    The order is: the argument, the pod's service account, the variable KUBECONFIG. `observe` is
-    called with the method and status of each answer. Raises `ConfigError` when there is neither.
+    The order is: the argument, the pod's service account, the variable KUBECONFIG; the context is the
+    current one if it is not named. `observe` is called with the method and status of each answer.
+    Raises `ConfigError` when there is no access.
     """
-    return Client(access.load(kubeconfig), observe)
+    return Client(access.load(kubeconfig, context), observe)
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -29,7 +29,17 @@ from doorward.kube import (
     subject_access_review,
     token_review,
 )
-from doorward.kube.resources import CONFIG_MAPS, EVENTS, LEASES, NAMESPACES, SERVICE_ACCOUNTS, Object
+from doorward.kube.resources import (
+    AGENT_TASKS,
+    CONFIG_MAPS,
+    EVENTS,
+    LEASES,
+    NAMESPACES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Object,
+    Resource,
+)
 
 
 @pytest.fixture
@@ -322,3 +332,28 @@ def test_without_access_the_process_does_not_start(tmp_path: Any) -> None:
     """The message says what was looked for."""
     with pytest.raises(ConfigError, match="no access to a cluster"):
         connect(str(tmp_path / "absent"))
+
+
+async def test_a_bare_list_holds_nothing_but_metadata(client: Client, namespace: str) -> None:
+    """Who asks which Secrets there are is not sent what is in them."""
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "prod-db"},
+        "stringData": {"password": "hunter2"},
+    }
+    await client.create(SECRETS, body, namespace)
+    bare = [item async for page in client.pages(SECRETS, namespace, bare=True) for item in page.items]
+
+    assert [(item["metadata"]["name"], item.get("data")) for item in bare] == [("prod-db", None)]
+    assert "hunter2" not in str(bare)
+
+
+async def test_what_is_not_installed_is_not_served(client: Client) -> None:
+    """Asked of discovery, which everybody may read: a 403 would say nothing about it."""
+    absent = Resource("cilium.io", "v9", "ciliumnetworkpolicies", "CiliumNetworkPolicy")
+    known = [await client.serves(resource) for resource in (SECRETS, LEASES, AGENT_TASKS)]
+
+    assert known == [True, True, True]
+    assert not await client.serves(absent)
+    assert not await client.serves(Resource(LEASES.group, LEASES.version, "cases", "Case"))

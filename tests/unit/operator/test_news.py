@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from doorward.kube import Change, ChangeType
+from doorward.render import made_for
 from doorward.render.names import task_labels
 from doorward_operator.news import News
 from doorward_operator.workqueue import WorkQueue
-from doorward_operator.world import TASK, Key, World, made_for
+from doorward_operator.world import TASK, Key, World
 
 OWNER = {"apiVersion": "doorward.dev/v1alpha1", "kind": "AgentTask", "name": "fix", "uid": "uid-fix"}
 FIX = Key(TASK, "agents", "fix")

@@ -1,0 +1,1 @@
+"""`kubectl doorward`: what people do with a cluster that Doorward is installed in."""
