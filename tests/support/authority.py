@@ -29,10 +29,10 @@ class Authority:
         self.bundle_file = folder / "ca.crt"
         self.bundle_file.write_text(self.bundle)
 
-    def issue(self, server_name: str) -> tuple[Path, Path]:
-        """Certificate and key files for a name and for the loopback address."""
+    def issue(self, server_name: str, address: str = "127.0.0.1") -> tuple[Path, Path]:
+        """Certificate and key files for a name and for an address, by default that of the loopback device."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName(server_name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        names = [x509.DNSName(server_name), x509.IPAddress(ipaddress.ip_address(address))]
         certificate = self._sign(
             _name(server_name), key.public_key(), x509.BasicConstraints(ca=False, path_length=None), names
         )
@@ -41,9 +41,9 @@ class Authority:
         files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return files
 
-    def server(self, server_name: str) -> Certificates:
+    def server(self, server_name: str, address: str = "127.0.0.1") -> Certificates:
         """A server's context."""
-        return tls_context(*self.issue(server_name))
+        return tls_context(*self.issue(server_name, address))
 
     def _sign(
         self,

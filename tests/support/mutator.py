@@ -20,16 +20,21 @@ NAME = "somebody-elses"
 
 
 @contextmanager
-def mutating(kubectl: Kubectl, folder: Path, patch: list[dict[str, Any]]) -> Iterator[None]:
-    """While the context lasts, every new pod is changed by `patch` (RFC 6902)."""
+def mutating(
+    kubectl: Kubectl, folder: Path, patch: list[dict[str, Any]], host: str = "127.0.0.1"
+) -> Iterator[None]:
+    """While the context lasts, every new pod of an enrolled namespace is changed by `patch` (RFC 6902).
+
+    `host` is an address of this machine at which the API server reaches it.
+    """
     authority = Authority(folder)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(patch))
-    certificates: Certificates = authority.server("mutator")
+    server = ThreadingHTTPServer((host, 0), _handler(patch))
+    certificates: Certificates = authority.server("mutator", host)
     server.socket = certificates.context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        kubectl.apply(_configuration(server.server_address[1], authority.bundle))
+        kubectl.apply(_configuration(f"https://{host}:{server.server_address[1]}/", authority.bundle))
         yield
     finally:
         kubectl("delete", "mutatingwebhookconfiguration", NAME)
@@ -37,15 +42,13 @@ def mutating(kubectl: Kubectl, folder: Path, patch: list[dict[str, Any]]) -> Ite
         server.server_close()
 
 
-def _configuration(port: int, bundle: str) -> dict[str, Any]:
+def _configuration(url: str, bundle: str) -> dict[str, Any]:
     webhook = {
         "name": "mutator.example.org",
         "admissionReviewVersions": ["v1"],
         "sideEffects": "None",
-        "clientConfig": {
-            "url": f"https://127.0.0.1:{port}/",
-            "caBundle": base64.b64encode(bundle.encode()).decode(),
-        },
+        "clientConfig": {"url": url, "caBundle": base64.b64encode(bundle.encode()).decode()},
+        "namespaceSelector": {"matchLabels": {"doorward.dev/enforced": "true"}},
         "rules": [
             {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
         ],
