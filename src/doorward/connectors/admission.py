@@ -64,15 +64,16 @@ def admit(
 ) -> Order:
     """The order, or a `Refusal` with the code of the first check that failed.
 
-    The nonce is taken only once the key has turned out to be the capability's: otherwise anybody
-    with a key of his own could fill the memory of nonces.
+    The nonce is taken, and the body looked into, only once the key has turned out to be the
+    capability's: otherwise anybody with a key of his own could fill the memory of nonces, or keep
+    the process that all tasks share busy with JSON.
     """
-    asked = wire.parse(presented.body)
     token = _token(presented)
     signed = _verify_proof(presented, identity, token, now)
     found = capability.read(token, Expectation(identity.issuer, identity.audience, keys), now)
     _same_key(signed, found)
     nonces.use(signed, now)
+    asked = wire.parse(presented.body)
     action_type = _known(asked, found, identity)
     action = _action(asked, action_type)
     _same_digest(action, found)

@@ -91,8 +91,8 @@ async def test_the_process_serves_and_ends_on_sigterm(environ: dict[str, str], a
                 ) as response,
             ):
                 assert (response.status, (await response.json(content_type=None))["code"]) == (
-                    400,
-                    "malformed",
+                    401,
+                    "capability_invalid",
                 )
         finally:
             process.send_signal(signal.SIGTERM)
