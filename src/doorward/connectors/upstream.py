@@ -6,10 +6,12 @@ JSON body. Answers come back already stripped: known headers only, every text sc
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -39,6 +41,9 @@ KEPT_HEADERS: Final = frozenset(
 """Response headers that mean something to a reader and carry no authority."""
 
 _MAX_HEADER: Final = 2048
+_LONG: Final = 64 * 1024
+"""Bytes of an answer that is read and stripped aside: megabytes take seconds, in which nobody else's
+capability could be spent in time."""
 _CONNECT_SECONDS: Final = 4.0
 
 
@@ -95,6 +100,7 @@ class Upstream:
         self._tls = tls
         self._seconds = seconds
         self._max_response = max_response
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="strip")
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=15),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -106,6 +112,7 @@ class Upstream:
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
+        self._aside.shutdown(wait=False, cancel_futures=True)
 
     async def send(self, request: UpstreamRequest, send_before: float) -> Answer:
         """Send once, unless `send_before` (on `time.monotonic`) has passed.
@@ -144,13 +151,18 @@ class Upstream:
 
     async def _read(self, response: ClientResponse, scrubber: Scrubber) -> Answer:
         data = await self._bounded(response)
-        body, readable = _parsed(data, response, self._max_response)
+        if len(data) <= _LONG:
+            body, readable = _stripped(data, response, self._max_response, scrubber)
+        else:
+            body, readable = await asyncio.get_running_loop().run_in_executor(
+                self._aside, _stripped, data, response, self._max_response, scrubber
+            )
         headers = {
             name.lower(): scrubber.text(value)
             for name, value in response.headers.items()
             if name.lower() in KEPT_HEADERS and len(value) <= _MAX_HEADER
         }
-        return Answer(response.status, headers, scrubber.json(body), len(data), readable)
+        return Answer(response.status, headers, body, len(data), readable)
 
     async def _bounded(self, response: ClientResponse) -> bytes:
         parts: list[bytes] = []
@@ -190,6 +202,11 @@ class _Once:
             raise _not_sent("the time to carry it out has passed")
         self._tried = True
         return await handler(request)
+
+
+def _stripped(data: bytes, response: ClientResponse, limit: int, scrubber: Scrubber) -> tuple[Json, bool]:
+    body, readable = _parsed(data, response, limit)
+    return scrubber.json(body), readable
 
 
 def _parsed(data: bytes, response: ClientResponse, limit: int) -> tuple[Json, bool]:

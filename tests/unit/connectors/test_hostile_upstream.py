@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 from typing import Any
 from urllib.parse import quote
 
@@ -218,3 +219,16 @@ async def test_a_long_answer_has_a_reportable_outcome(rig_facing: Any) -> None:
         status, _ = await rig.act("issue.query", owner="acme", repo="web")
 
         assert (status, len(rig.broker.outcomes[0]["references"])) == (200, 64)
+
+
+@pytest.mark.parametrize(("size", "aside"), [(1_000, 0), (1_000_000, 1)])
+async def test_a_long_answer_is_stripped_aside(rig_facing: Any, size: int, aside: int) -> None:
+    """Masking megabytes takes seconds; meanwhile the actions of other tasks go on."""
+    said = response(json.dumps({"number": 7, "body": "a%20b " * (size // 6)}).encode())
+
+    async with rig_facing(saying(said)) as (rig, _):
+        before = set(threading.enumerate())
+        status, _ = await rig.act("issue.read")
+        new = [thread.name for thread in set(threading.enumerate()) - before]
+
+    assert (status, sum(name.startswith("strip") for name in new)) == (200, aside)
