@@ -12,7 +12,9 @@ _SHAPES: Final = re.compile(
     r"|eyJ(?:(?!eyJ)[A-Za-z0-9_-]){8,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*"  # stops at the next eyJ: linear
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
-    r"|(?i:(?<=bearer )|(?<=basic )|(?<=token ))[A-Za-z0-9._~+/=-]{8,}"
+    r"|(?i:(?<=bearer )|(?<=basic )|(?<=token ))"
+    # Prose says `token authentication`: a digit, capitals inside or length make a word a credential.
+    r"(?=[A-Za-z._~+/=-]*(?:[0-9]|[a-z][A-Z]|[A-Za-z]{16}))[A-Za-z0-9._~+/=-]{8,}"
 )
 
 

@@ -80,6 +80,29 @@ def test_the_time_grows_with_the_length(hostile: str) -> None:
     assert time.process_time() - started < 2
 
 
+@pytest.mark.parametrize(
+    "prose",
+    [
+        "The token expiration is short; Basic authentication is off, so is Bearer authentication.",
+        "token verification/validation, basic functionality",
+    ],
+)
+def test_prose_about_credentials_stays_readable(prose: str) -> None:
+    """An issue that talks of tokens arrives as it was written."""
+    assert scrub.scrubber().text(prose) == prose
+
+
+@pytest.mark.parametrize(
+    "credential",
+    ["Bearer ya29.a0AfH6SMB", "basic dXNlcjpwYXNz", "token 9f8e7d6c5b4a3928", "Bearer " + "q" * 16],
+)
+def test_what_follows_a_scheme_is_masked(credential: str) -> None:
+    """The value of an Authorization header that turns up in a text does not arrive."""
+    scheme = credential.partition(" ")[0]
+
+    assert scrub.scrubber().text(f"sent {credential} to it") == f"sent {scheme} {redact.MASK} to it"
+
+
 def test_an_empty_secret_masks_nothing() -> None:
     """An empty value is no needle: it would be found everywhere."""
     assert scrub.scrubber([Secret("")]).text("plain") == "plain"
