@@ -36,8 +36,10 @@ def problem(refusal: Refusal) -> web.Response:
 
 
 def _response(value: Any, status: int, media_type: str, headers: Mapping[str, str] | None) -> web.Response:
+    # Escapes would make most scripts two or three times as long, beyond what a door takes.
+    text = jsonlib.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     return web.Response(
-        body=jsonlib.dumps(value, separators=(",", ":"), allow_nan=False).encode(),
+        body=text.encode("utf-8", "replace"),
         status=status,
         content_type=media_type,
         headers={**HEADERS, **(headers or {})},

@@ -213,3 +213,14 @@ async def test_the_door_scrubs_by_itself(door: Any, authority: Any, leak: str, s
         text = json.dumps([reply.document, reply.headers])
         assert shown not in text
         assert SHAPES["JWT"] not in text
+
+
+async def test_a_long_answer_in_any_script_arrives(door_of: Any, authority: Any) -> None:
+    """What an upstream may say in two bytes a letter is not longer than a door takes."""
+    said = "ж" * 1_900_000
+    body = json.dumps({"number": 7, "body": said}, ensure_ascii=False).encode()
+    tls = authority.server("connector.test").context
+    async with raw(saying(response(body)), tls) as (url, _), door_of(upstream=url) as door:
+        reply = await door.ask("GET", "/via/code/repos/acme/web/issues/7")
+
+    assert (reply.status, reply.document["body"] == said) == (200, True)
