@@ -17,11 +17,13 @@ _BLOCKED: Final = frozenset(
         errno.ETIMEDOUT,
         errno.EACCES,
         errno.EPERM,
-        errno.EADDRNOTAVAIL,
         errno.EAFNOSUPPORT,
     }
 )
 """Errors that come from the way there. Others (no socket left, no memory) say nothing about it."""
+
+_NO_SOURCE: Final = errno.EADDRNOTAVAIL
+"""A pod without an IPv6 address, or one whose every local port the agent has taken."""
 
 
 async def round_of(targets: Iterable[Target], seconds: float) -> list[Sighting]:
@@ -42,8 +44,12 @@ async def reach(target: Target, seconds: float) -> Reach:
     except TimeoutError:
         return Reach.BLOCKED
     except OSError as error:
-        return Reach.BLOCKED if error.errno in _BLOCKED else Reach.UNDECIDED
+        return Reach.BLOCKED if _on_the_way(error.errno, target) else Reach.UNDECIDED
     return Reach.OPEN
+
+
+def _on_the_way(number: int | None, target: Target) -> bool:
+    return number in _BLOCKED or (number == _NO_SOURCE and ":" in target.host)
 
 
 async def _tcp(host: str, port: int) -> None:

@@ -77,6 +77,33 @@ async def test_without_a_socket_nothing_is_decided(closed_port: int) -> None:
     assert found is Reach.UNDECIDED
 
 
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+async def test_without_a_local_port_nothing_is_decided(protocol: str) -> None:
+    """An agent that takes every port of the pod it shares with us does not turn an open way into a fence."""
+
+    # An address that no interface has cannot be bound; the kernel says the same when it has no port to give.
+    class Portless(asyncio.SelectorEventLoop):
+        async def sock_connect(self, sock: socket.socket, address: object) -> None:
+            del address
+            sock.bind(("203.0.113.7", 0))
+
+    loop = Portless()
+    try:
+        target = Target("canary", "127.0.0.1", 9, protocol)
+        found = await asyncio.to_thread(loop.run_until_complete, probe.reach(target, 1.0))
+    finally:
+        loop.close()
+
+    assert found is Reach.UNDECIDED
+
+
+async def test_a_pod_without_an_ipv6_address_is_blocked() -> None:
+    """Where there is no source address of the family, nothing gets there."""
+    target = Target("metadata-v6", "fd00:ec2::254", 80, "tcp")
+
+    assert await probe.reach(target, 1.0) is Reach.BLOCKED
+
+
 async def test_a_round_takes_as_long_as_its_slowest() -> None:
     """All targets are probed at once, in the order they were given."""
     async with canary.serving("127.0.0.1", 0) as port:
