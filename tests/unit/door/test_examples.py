@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,7 +17,9 @@ import pytest
 from doorward.door import canary
 from doorward.errors import Code, Refusal
 
-AGENT = Path(__file__).parents[3] / "examples/agent/agent.py"
+ROOT = Path(__file__).parents[3]
+AGENT = ROOT / "examples/agent/agent.py"
+README = ROOT / "README.md"
 
 
 class OnceOnly:
@@ -90,3 +93,24 @@ async def test_the_example_notices_what_should_have_been_refused(door: Any) -> N
 
     assert code == 1
     assert any(line.startswith("BAD comment a second time") for line in lines)
+
+
+def _curls() -> list[list[str]]:
+    lines = README.read_text().splitlines()
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("curl ")]
+
+
+@pytest.mark.parametrize("words", _curls(), ids=lambda words: words[0])
+async def test_the_commands_of_the_readme_work_as_printed(door: Any, words: list[str]) -> None:
+    """Each curl line is answered with a yes; what curl would send decides, not what was meant."""
+    target = words[0].removeprefix("$DOORWARD_URL")
+    body, headers = None, {}
+    match words[1:]:
+        case ["--json", text]:
+            body, headers = text.encode(), {"Content-Type": "application/json"}
+        case ["-d", text]:
+            body, headers = text.encode(), {"Content-Type": "application/x-www-form-urlencoded"}
+
+    reply = await door.ask("GET" if body is None else "POST", target, body, **headers)
+
+    assert reply.status == 200, reply.document
