@@ -26,6 +26,8 @@ _FOLLOWED: Final = (
 )
 _PODS: Final = ",".join(f"{name}={value}" for name, value in managed().items())
 _AGAIN_SECONDS: Final = 0.5
+_AT_ONCE: Final = 256
+"""What is written down at the same time: the ledger commits it together."""
 
 
 class Feed:
@@ -61,7 +63,7 @@ class Feed:
                 group.create_task(self._informer(resource, None, self._on(resource)).run())
             lease = self._informer(resources.LEASES, namespace, heartbeat.on_change, SELECTOR)
             group.create_task(lease.run())
-            group.create_task(self._work())
+            group.create_task(self.work(group))
             group.create_task(self._notices.run())
             group.create_task(self._follow_pods(group))
 
@@ -98,11 +100,18 @@ class Feed:
                 self._sessions.end(item.uid, item.reason)
             self._todo.put_nowait(item)
 
-    async def _work(self) -> None:
+    async def work(self, group: asyncio.TaskGroup) -> None:
+        """Carry consequences into the ledger for ever. None waits behind another: each is true by itself."""
+        room = asyncio.Semaphore(_AT_ONCE)
         while True:
             item = await self._todo.get()
-            while not await self._done(item):  # noqa: ASYNC110 - until the disk is back, not until an event
-                await asyncio.sleep(_AGAIN_SECONDS)
+            await room.acquire()
+            group.create_task(self._carry(item, room))
+
+    async def _carry(self, item: Consequence, room: asyncio.Semaphore) -> None:
+        while not await self._done(item):  # noqa: ASYNC110 - until the disk is back, not until an event
+            await asyncio.sleep(_AGAIN_SECONDS)
+        room.release()
 
     async def _done(self, item: Consequence) -> bool:
         try:

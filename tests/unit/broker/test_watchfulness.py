@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
+from town import NAMESPACE, RELEASE
+from waiting import until
 
 from doorward.broker import epochs, heartbeat
 from doorward.broker.canaries import Canaries
 from doorward.broker.epochs import establish, judge
+from doorward.broker.facts import Facts, Latch
 from doorward.broker.heartbeat import Heartbeat
+from doorward.broker.informers import Feed
 from doorward.broker.keyring import PUBLISHED_SECONDS, RETIRED_SECONDS, KeyRing, _order
+from doorward.broker.sessions import Sessions
 from doorward.broker.settings import CanaryAddress, Settings, canaries
 from doorward.core import settings as env
+from doorward.core.clock import system
 from doorward.door import canary
 from doorward.errors import ConfigError, Refusal
+from doorward.kube import Client
+from doorward.kube.access import Access, Credentials
 from doorward.ledger import Epoch, Head, Ledger
 
 DAY = 86_400
@@ -223,3 +232,31 @@ def test_bounds_cannot_be_switched_off(variable: str) -> None:
     for text in ("0", "-1", "x", "nan"):
         with pytest.raises(ConfigError, match=variable):
             env.read(Settings, {variable: text})
+
+
+async def test_nothing_waits_behind_what_cannot_be_written(tmp_path: Path) -> None:
+    """A Revocation is latched although a consequence before it fails again and again."""
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    nowhere = Client(Access("http://127.0.0.1:1", ssl.create_default_context(), Credentials(None)))
+    feed = Feed(nowhere, Facts(RELEASE), Sessions(system), ledger)
+    unwritable = Latch("first", ("everything",), NAMESPACE, "first", "half a pair: \ud800")
+    written = Latch("second", ("everything",), NAMESPACE, "second", "because")
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as group:
+            await feed.work(group)
+
+    def latched() -> list[str]:
+        return [link.event for link in ledger.reader.walk() if '"second"' in link.body]
+
+    running = asyncio.create_task(work())
+    try:
+        feed._follow([unwritable, written])
+        await until(latched)
+        found = latched()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        ledger.close()
+
+    assert found == ["revocation.latched"]
