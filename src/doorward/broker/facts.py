@@ -71,9 +71,9 @@ class Facts:
         """Whether tasks may run there."""
         return is_enrolled(dict(self.namespaces.get(namespace, {})))
 
-    def is_revoked(self, namespace: str, task: str, role: str) -> bool:
-        """Whether a Revocation covers the task."""
-        wanted = subjects_covering(namespace, task, role)
+    def is_revoked(self, namespace: str, task: str, role: str, jti: str = "") -> bool:
+        """Whether a Revocation covers the task, or this capability of it."""
+        wanted = subjects_covering(namespace, task, role) | {revocations.capability(namespace, jti)}
         return any(subjects & wanted for subjects in self.revoked.values())
 
     def serving(self, namespace: str, service: str) -> list[Connector]:

@@ -19,6 +19,7 @@ from doorward.core.strictjson import Json
 from doorward.errors import Code, Refusal
 from doorward.ledger import Claim, Ledger, Report
 from doorward.serving import Request
+from doorward.telemetry.events import Event
 from doorward.tokens import capability
 from doorward.tokens.capability import Expectation
 from doorward.tokens.claims import Capability
@@ -96,6 +97,7 @@ class Redeemer:
         try:
             if not self.effects.reversible(found.id):
                 await self._look_closely(found)
+            await self._heed_news(found, hands, instance)
             claim = Claim(
                 found.id, found.audience, found.digest, found.epoch, hands.username, instance, nonce
             )
@@ -120,10 +122,30 @@ class Redeemer:
         for connector in hands.connectors:
             expected = Expectation(self.issuer, connector.spec.audience, keys.public)
             try:
-                return connector.metadata.name, capability.read(token, expected, now)
-            except Refusal as found:
-                refusal = found
+                found = capability.read(token, expected, now)
+            except Refusal as unread:
+                refusal = unread
+                continue
+            if found.connector == connector.metadata.name:
+                return found.connector, found
+            refusal = Refusal(Code.CAPABILITY_INVALID, "the capability is for another connector")
         self.metrics.redeemed(hands.connectors[0].metadata.name, refusal.code.value)
+        raise refusal
+
+    async def _heed_news(self, found: Capability, hands: Hands, instance: str) -> None:
+        """What the news has said counts at once, however much waits to be written into the ledger."""
+        refusal = standing(self.facts, found)
+        if refusal is None:
+            return
+        await self.ledger.record(
+            Event.REDEMPTION_REFUSED,
+            found.subject,
+            capability=found.id,
+            redeemer=hands.username,
+            instance=instance,
+            code=refusal.code.value,
+            detail=refusal.detail,
+        )
         raise refusal
 
     async def _look_closely(self, found: Capability) -> None:
@@ -145,6 +167,18 @@ class Redeemer:
             or "deletionTimestamp" in task["metadata"]
         ):
             await self.ledger.end(found.subject, "the task was deleted")
+
+
+def standing(facts: Facts, found: Capability) -> Refusal | None:
+    """Why the news lets nobody spend this; the ledger asks again for itself. Pure."""
+    namespace, task, role = (str(found.actor.get(name)) for name in ("namespace", "task", "role"))
+    if facts.is_revoked(namespace, task, role, found.id):
+        return Refusal(Code.REVOKED, "this was revoked")
+    if not facts.enrolled(namespace):
+        return Refusal(Code.TASK_ENDED, "the namespace is not enrolled any more")
+    if found.subject not in facts.tasks:
+        return Refusal(Code.TASK_ENDED, "the task was deleted", ask="apply a new task")
+    return None
 
 
 def _redemption(body: Mapping[str, Json]) -> tuple[str, str, str]:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from town import World, revocation, role, settled, task
+from town import World, connector, revocation, role, settled, task
 
 from doorward.core import digest
 from doorward.core.action import Action
 from doorward.door.broker import Broker as Door
 from doorward.errors import Code, Refusal
-from doorward.kube import resources
+from doorward.kube import Object, Resource, resources
 from doorward.tokens import capability
 from doorward.tokens.capability import Expectation
 
@@ -166,6 +166,21 @@ async def test_another_connector_cannot_spend_it(world: World) -> None:
     assert (forged[0], forged[1]["code"]) == (401, "session_invalid")
 
 
+async def test_a_shared_audience_opens_nothing_to_another_connector(world: World) -> None:
+    """Two Connectors that were given one audience by mistake still cannot spend for each other."""
+    other = connector(service={"namespace": "doorward-chat", "name": "doorward-connector-chat"})
+    world.tell(resources.CONNECTORS, {**other, "metadata": {"name": "chat", "uid": "chat-uid"}})
+    token = world.hands_token("system:serviceaccount:doorward-chat:doorward-connector-chat")
+    async with world.door() as door:
+        await opened(world, door)
+        decision = await door.decide("code", "issue.comment", ARGS)
+        _, stranger = await world.redeem(decision.capability, token)
+        _, rightful = await world.redeem(decision.capability, world.hands_token())
+
+    assert stranger["code"] == "capability_invalid"
+    assert set(rightful) == {"redemption", "executeBy", "now"}
+
+
 async def test_a_token_review_is_remembered_for_a_moment(world: World) -> None:
     """A connector that is busy does not melt the API server."""
     async with world.door() as door:
@@ -222,6 +237,43 @@ async def test_a_revocation_stops_decisions_and_redemptions(world: World) -> Non
         _, answer = await world.redeem(decision.capability, world.hands_token())
 
     assert (refusal.code, answer["code"]) == (Code.REVOKED, "revoked")
+
+
+NEWS: dict[str, tuple[Resource, Object, bool, str]] = {
+    "the task is revoked": (resources.REVOCATIONS, revocation(tasks=["fix-1"]), False, "revoked"),
+    "the task is deleted": (resources.AGENT_TASKS, task(), True, "task_ended"),
+    "the namespace leaves": (resources.NAMESPACES, {"metadata": {"name": "agents"}}, False, "task_ended"),
+}
+
+
+@pytest.mark.parametrize("happened", NEWS)
+async def test_news_stop_redemptions_before_they_are_written_down(world: World, happened: str) -> None:
+    """Also while thousands of other endings wait for the ledger; the no is an event like every other."""
+    resource, found, gone, code = NEWS[happened]
+    async with world.door() as door:
+        await opened(world, door)
+        decision = await door.decide("code", "issue.comment", ARGS)
+        world.tell(resource, found, gone=gone)
+        _, answer = await world.redeem(decision.capability, world.hands_token())
+
+    assert answer["code"] == code
+    assert [body["code"] for body in bodies(world, "redemption.refused")] == [code]
+
+
+async def test_a_revoked_capability_is_stopped_by_the_news(world: World) -> None:
+    """One capability can be taken back, and no other with it."""
+    async with world.door() as door:
+        await opened(world, door)
+        first = await door.decide("code", "issue.comment", ARGS)
+        second = await door.decide("code", "issue.comment", ARGS)
+        (jti, _) = (body["capability"] for body in bodies(world, "action.permitted"))
+        world.tell(resources.REVOCATIONS, revocation(capabilities=[jti]))
+        answers = [
+            await world.redeem(decision.capability, world.hands_token(), nonce=jti)
+            for decision in (first, second)
+        ]
+
+    assert [status for status, _ in answers] == [403, 200]
 
 
 async def test_above_draft_revocations_are_read_live(world: World) -> None:
