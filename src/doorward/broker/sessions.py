@@ -87,22 +87,26 @@ class Sessions:
             self._over.pop(oldest.session.task_uid, None)
 
     def prove(self, request: Request) -> Proof:
-        """The proof of a request. Raises `Refusal(proof_invalid)`."""
-        now = self.clock()
-        call = Call(AUDIENCE, request.method, request.target, request.body)
-        found = proof.verify(request.headers.get(proof.HEADER), call, now)
-        self.nonces.use(found, now)
+        """The proof of an opening, fresh. Raises `Refusal(proof_invalid)`."""
+        found = self._verified(request)
+        self.nonces.use(found, self.clock())
         return found
+
+    def _verified(self, request: Request) -> Proof:
+        call = Call(AUDIENCE, request.method, request.target, request.body)
+        return proof.verify(request.headers.get(proof.HEADER), call, self.clock())
 
     def authenticate(self, request: Request) -> Open:
         """The session that speaks. Raises `Refusal`: `proof_invalid`, `session_invalid`, `task_frozen`..."""
-        found = self.prove(request)
+        found = self._verified(request)
         named = found.session or ""
         known = self._open.get(named) or self._ended.get(named)
         if known is None or known.session.thumbprint != found.thumbprint:
             raise Refusal(Code.SESSION_INVALID, "there is no such session of this key", ask="open a session")
         if known.session.peer != request.peer:
             raise Refusal(Code.SESSION_INVALID, "the request does not come from the session's pod")
+        # Only now: keys cost nothing, and the nonces of strangers would take the room of everybody's.
+        self.nonces.use(found, self.clock())
         if over := self._over.get(known.session.task_uid):
             raise over
         return known

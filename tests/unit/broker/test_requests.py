@@ -19,7 +19,7 @@ from doorward.broker.doors import parse_probes, parse_token
 from doorward.broker.redemptions import _redemption, _report
 from doorward.errors import Code, Refusal
 from doorward.tokens import jwks, proof
-from doorward.tokens.proof import Call
+from doorward.tokens.proof import Call, Nonces
 
 VECTORS = json.loads(Path(__file__, "../../../vectors/broker/malformed.json").resolve().read_text("utf-8"))
 PARSERS: dict[str, Any] = {
@@ -145,6 +145,27 @@ async def test_a_pod_has_its_own_bucket(tmp_path: Path) -> None:
             codes.append(caught.value.code)
 
     assert codes == [Code.SESSION_INVALID] * 10 + [Code.RATE_LIMITED] * 2
+
+
+async def test_strangers_take_no_room_among_the_nonces(world: World) -> None:
+    """Keys are free, nonces are remembered: whoever has no session must not fill what all share."""
+    key = Ed25519PrivateKey.generate()
+    async with world.door(key) as door:
+        session = (await door.open(world.run_task())).id
+        world.broker.sessions.nonces = Nonces(capacity=1)
+        strangers = [
+            Wire(world, Ed25519PrivateKey.generate(), session),
+            Wire(world, Ed25519PrivateKey.generate(), "no-such-session"),
+        ]
+        refused = [
+            await one.send(door._http, "GET", "/v1/canaries", b"", one.sign("GET", "/v1/canaries"))
+            for one in strangers
+        ]
+        wire = Wire(world, key, session)
+        mine = await wire.send(door._http, "GET", "/v1/canaries", b"", wire.sign("GET", "/v1/canaries"))
+
+    assert [body["code"] for _, body in refused] == ["session_invalid"] * 2
+    assert mine[0] == 200
 
 
 async def test_a_connector_pod_has_its_own_bucket(tmp_path: Path) -> None:
