@@ -105,6 +105,11 @@ def decided(sightings: Sequence[Sighting]) -> list[Sighting]:
     return [sighting for sighting in sightings if sighting.reach is not Reach.UNDECIDED]
 
 
+def undecided(sightings: Sequence[Sighting]) -> list[Sighting]:
+    """The probes that found nothing out."""
+    return [sighting for sighting in sightings if sighting.reach is Reach.UNDECIDED]
+
+
 def breaches(sightings: Sequence[Sighting]) -> list[Sighting]:
     """The probes that got through."""
     return [sighting for sighting in sightings if sighting.reach is Reach.OPEN]

@@ -34,6 +34,10 @@ _REPORT_SECONDS: Final = 10.0
 _PATIENCE: Final = 4
 """How much longer a probe waits once the agent runs: nobody waits for the result then."""
 
+_BLIND_ROUNDS: Final = 3
+"""Looks in a row without a finding after which the door shuts: an agent that takes every socket or port of
+its pod must not get rid of the watch."""
+
 _REMEDIES: Final = {
     Code.SESSION_INVALID: "the pod is not the one made for a live task, or the token is not its own",
     Code.PROOF_INVALID: "clocks of node and broker differ, or something between changes requests",
@@ -101,7 +105,8 @@ class Life:
             log.get(__name__).warning("the agent has to wait for the fence", waiting=waiting)
             await self.pause(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-            canaries = await self._refreshed(broker, canaries)
+            # News from before the wait is none: a canary that died meanwhile would look like a fence.
+            canaries = await self._refreshed(broker, ())
             streaks, sightings = await self._rounds(canaries, streaks)
         await self._persist("report the fence", lambda: broker.report_fence(sightings))
 
@@ -115,6 +120,7 @@ class Life:
     async def _watch(self, door: Door) -> int:
         """Look at the fence for as long as the agent runs; returns only when it was breached."""
         canaries: Sequence[Canary] = door.session.canaries
+        blind = 0
         while True:
             await self.pause(self.settings.watch_seconds)
             canaries = await self._refreshed(door.broker, canaries)
@@ -123,6 +129,9 @@ class Life:
             if breaches := fence.breaches(sightings):
                 await self._breached(door, breaches)
                 return BREACHED
+            blind = blind + 1 if fence.undecided(sightings) else 0
+            if blind == _BLIND_ROUNDS:
+                door.close(_blind(fence.undecided(sightings)))
             await self._report(door, sightings)
 
     async def _breached(self, door: Door, breaches: list[Sighting]) -> None:
@@ -183,6 +192,15 @@ class Life:
             return client_context(self.settings.ca_pem)
         except (ValueError, OSError) as error:
             raise ConfigError(f"DOORWARD_LISTEN or DOORWARD_CA_PEM: {error}") from None
+
+
+def _blind(sightings: Sequence[Sighting]) -> Refusal:
+    names = ", ".join(sighting.target.name for sighting in sightings)
+    log.get(__name__).error("blind", undecided=names)
+    detail = f"the sidecar cannot try any more whether the pod reaches {names}"
+    return Refusal(
+        Code.UNAVAILABLE, detail, ask="the pod's processes leave no socket or port; make a new task"
+    )
 
 
 def _log_refused(refusal: Refusal) -> None:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -156,6 +156,26 @@ async def test_a_dead_canary_proves_nothing(running: Any) -> None:
         assert (door.ready.exists(), door.broker.fences) == (False, [])
 
 
+async def test_a_canary_of_old_news_proves_nothing(running: Any) -> None:
+    """A canary that may have died since the last news does not count while the broker is silent."""
+    async with canary.serving("127.0.0.1", 0) as port, AsyncExitStack() as lived:
+        door = await lived.enter_async_context(running([_canary(port)]))
+        await until(lambda: door.pauses.taken)
+        door.broker.refuse["/v1/canaries"] = Refusal(Code.UNAVAILABLE, "restarting")
+        door.broker.canaries[:] = [_canary(_free_port())]
+        door.life.targets = lambda canaries, *_: tuple(
+            replace(each, port=door.broker.canaries[0]["port"]) for each in _canaries_only(canaries, "", "")
+        )
+        door.pauses.allowed.release()
+        await until(lambda: len(door.pauses.taken) == 2)
+
+        assert not door.ready.exists()
+
+        del door.broker.refuse["/v1/canaries"]
+        door.pauses.allowed.release()
+        await until(door.ready.exists)
+
+
 async def test_an_old_ready_file_is_taken_away(running: Any, settings: Settings) -> None:
     """A door that restarts must prove the fence again before its start counts."""
     settings.ready_file.touch()
@@ -205,6 +225,19 @@ async def test_the_fence_is_reported_for_as_long_as_the_agent_runs(running: Any)
             await until(lambda expected=rounds: len(door.broker.fences) == expected)
 
         assert set(door.pauses.taken) == {30.0}
+
+
+async def test_a_watch_that_sees_nothing_shuts_the_door(running: Any) -> None:
+    """Three looks without a finding: an agent cannot end the watch by taking what it needs."""
+    async with running([_canary(_free_port())]) as door:
+        await until(door.ready.exists)
+        door.broker.canaries[:] = [{**_canary(1), "host": "fe80::1"}]  # no link given: no probe is possible
+        for looks in (1, 2, 3):
+            assert b"200 OK" in await _get_task(door.port)
+            door.pauses.allowed.release()
+            await until(lambda expected=looks: len(door.pauses.taken) > expected)
+
+        assert b'"code":"unavailable"' in await _get_task(door.port)
 
 
 async def test_a_no_while_it_runs_closes_the_door(running: Any) -> None:
