@@ -48,11 +48,18 @@ class Heartbeat:
         self._sent: dict[str, float] = {}
         self._number = 0
         self._seen: float | None = None
+        self.behind: Callable[[], float] = lambda: 0.0
+        """For how many seconds any other watch has been broken: the mark says nothing about those."""
 
     @property
     def age(self) -> float:
-        """Seconds since the newest mark that came back was sent; infinite before the first."""
-        return float("inf") if self._seen is None else self._monotonic() - self._seen
+        """Seconds since the newest mark that came back was sent; infinite before the first.
+
+        More where another watch has been broken for longer.
+        """
+        if self._seen is None:
+            return float("inf")
+        return max(self._monotonic() - self._seen, self.behind())
 
     def check(self) -> None:
         """Raise `Refusal(unavailable)` when the news is stale."""

@@ -11,7 +11,7 @@ from doorward.broker.heartbeat import SELECTOR, Heartbeat
 from doorward.broker.notices import Notices
 from doorward.broker.sessions import Sessions
 from doorward.errors import Refusal
-from doorward.kube import Change, ChangeType, Client, Informer, Resource, resources
+from doorward.kube import Backoff, Change, ChangeType, Client, Informer, Resource, resources
 from doorward.ledger import Ledger, TaskRow
 from doorward.render.names import managed
 from doorward.telemetry import log
@@ -26,6 +26,8 @@ _FOLLOWED: Final = (
 )
 _PODS: Final = ",".join(f"{name}={value}" for name, value in managed().items())
 _AGAIN_SECONDS: Final = 0.5
+_BACKOFF: Final = Backoff(limit=2.0)
+"""Soon again: nothing is decided while a watch is broken."""
 _AT_ONCE: Final = 256
 """What is written down at the same time: the ledger commits it together."""
 
@@ -51,6 +53,10 @@ class Feed:
         """What has not been filled yet."""
         return [f"the cache of {name}" for name, one in self._waiting.items() if not one.synced.is_set()]
 
+    def behind(self) -> float:
+        """For how many seconds the watch that is broken longest has been; those of pods do not count."""
+        return max((one.behind for one in self._waiting.values()), default=0.0)
+
     async def filled(self) -> None:
         """Return once everything there is has been told."""
         while self.missing() or not self._waiting:  # noqa: ASYNC110 - informers come and go
@@ -58,6 +64,7 @@ class Feed:
 
     async def run(self, heartbeat: Heartbeat, namespace: str) -> None:
         """Follow everything for ever."""
+        heartbeat.behind = self.behind
         async with asyncio.TaskGroup() as group:
             for resource in _FOLLOWED:
                 group.create_task(self._informer(resource, None, self._on(resource)).run())
@@ -74,7 +81,7 @@ class Feed:
         on_event: Callable[[Change], None],
         labels: str | None = None,
     ) -> Informer:
-        made = Informer(self._client, resource, namespace, on_event, labels=labels)
+        made = Informer(self._client, resource, namespace, on_event, labels=labels, backoff=_BACKOFF)
         if resource is not resources.PODS:  # a namespace that shows us no pods must not stop all others
             self._waiting[f"{resource.plural} in {namespace or 'all namespaces'}"] = made
         return made

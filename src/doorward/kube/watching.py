@@ -21,6 +21,8 @@ from doorward.telemetry import log
 
 _LOG: Final = log.get("doorward.kube")
 _WATCH_SECONDS: Final = 270
+_SETTLED_SECONDS: Final = 1.0
+"""A watch that was opened again and has not failed for so long has told what was missed."""
 
 
 class ChangeType(StrEnum):
@@ -76,6 +78,12 @@ class Informer:
         """Set once everything that is there has been told."""
         self.heard = time.monotonic()
         """When the server last said anything, on the monotonic clock."""
+        self._broken: float | None = None
+
+    @property
+    def behind(self) -> float:
+        """For how many seconds the watch has been broken; 0 while it is followed."""
+        return 0.0 if self._broken is None else time.monotonic() - self._broken
 
     async def run(self) -> None:
         """Never returns. Errors are logged and followed by another attempt, however many there are."""
@@ -88,16 +96,24 @@ class Informer:
     async def _follow(self) -> None:
         if self._version is None:
             self._version = await self._list()
+        settling = asyncio.get_running_loop().call_later(_SETTLED_SECONDS, self._mended)
+        try:
+            await self._watch(self._version)
+        finally:
+            settling.cancel()
+
+    async def _watch(self, version: str) -> None:
         changes = self._client.watch(
             self._resource,
             self._namespace,
-            version=self._version,
+            version=version,
             labels=self._labels,
             seconds=_WATCH_SECONDS,
             silence=self._silence,
         )
         async for kind, found in changes:
             self._heard()
+            self._mended()
             self._version = found["metadata"]["resourceVersion"]
             self._tell(kind, found)
 
@@ -141,8 +157,13 @@ class Informer:
         self.heard = time.monotonic()
         self._failures = 0
 
+    def _mended(self) -> None:
+        self._broken = None
+
     async def _failed(self, error: ApiError) -> None:
         self._failures += 1
+        if self._broken is None:
+            self._broken = time.monotonic()
         if error.gone:
             self._version = None
         tell = _LOG.info if error.gone or error.transient else _LOG.warning

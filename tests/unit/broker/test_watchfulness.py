@@ -54,6 +54,19 @@ def test_a_mark_counts_from_when_it_was_sent() -> None:
         beat.check()
 
 
+def test_a_fresh_mark_does_not_speak_for_a_broken_watch() -> None:
+    """Revocations come on a watch of their own: while that is broken the news is stale, mark or not."""
+    beat = Heartbeat(3.0, lambda: 0.0)
+    beat.seen(beat.next_mark())
+    beat.behind = lambda: 3.0
+    beat.check()
+    beat.behind = lambda: 3.1
+
+    assert beat.age == 3.1
+    with pytest.raises(Refusal):
+        beat.check()
+
+
 def test_an_anchor_survives_its_annotation() -> None:
     """Whatever else stands there is no anchor."""
     head = Head(7, "sha256:x")

@@ -86,6 +86,40 @@ async def test_a_watch_that_fell_silent_is_opened_again() -> None:
     assert [change.type for change in changes] == [ChangeType.PRESENT, ChangeType.SYNCED]
 
 
+NEWS = b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}\n'
+
+
+async def test_a_watch_knows_when_it_is_behind() -> None:
+    """From its first failure until the reopened watch says something; a list alone does not count."""
+    refused, again = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await request_line(reader):
+            if "watch=true" not in line:
+                writer.write(whole(LIST))
+            elif not again.is_set():
+                writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+                refused.set()
+            else:
+                writer.write(HEAD + b"Content-Length: 900\r\n\r\n" + NEWS)
+                await asyncio.Event().wait()
+
+    async with server(serve) as client:
+        informer = Informer(client, CONFIG_MAPS, "n", lambda _: None, backoff=Backoff(0.001, 0.001))
+        running, before = asyncio.create_task(informer.run()), informer.behind
+        async with asyncio.timeout(10):
+            await refused.wait()
+            while not (broken := informer.behind):  # noqa: ASYNC110 - the answer is on its way
+                await asyncio.sleep(0)
+            again.set()
+            while after := informer.behind:  # noqa: ASYNC110 - the same
+                await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    assert (before, broken > 0, after) == (0.0, True, 0.0)
+
+
 def listed(version: int, *names: str) -> bytes:
     """A list with objects of these names; the UID is the name and the version."""
     items = ",".join(
