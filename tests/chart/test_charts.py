@@ -91,6 +91,33 @@ def test_the_roles_for_enrolled_namespaces_are_never_bound_for_the_cluster(manif
     assert [name for name in bound if name.endswith("-enrolled")] == []
 
 
+def test_leases_are_written_in_the_one_way_that_their_holder_writes(manifests: Manifests) -> None:
+    """The election replaces with a resourceVersion, the heartbeat applies; neither may do the other."""
+    verbs = {
+        (name, tuple(rule.get("resourceNames", ()))): rule["verbs"]
+        for name, rule in _rules(manifests["doorward"])
+        if "leases" in rule["resources"]
+    }
+
+    assert verbs == {
+        ("Role/doorward-operator", ("doorward-operator",)): ["get", "update"],
+        ("Role/doorward-broker", ("doorward-broker-heartbeat",)): ["get", "patch"],
+        ("Role/doorward-broker", ()): ["list", "watch"],
+    }
+
+
+def test_platforms_that_ration_system_classes_take_our_pods(
+    manifests: Manifests, render: Callable[..., str]
+) -> None:
+    """A quota names the class where one of the system's is used, and is not there otherwise."""
+    (quota,) = [each["spec"] for each in manifests["doorward"] if each["kind"] == "ResourceQuota"]
+
+    assert quota["scopeSelector"]["matchExpressions"] == [
+        {"scopeName": "PriorityClass", "operator": "In", "values": ["system-cluster-critical"]}
+    ]
+    assert "kind: ResourceQuota" not in render("doorward", "--set", "priorityClassName=")
+
+
 @pytest.mark.parametrize("chart", CHARTS)
 def test_every_pod_is_restricted(chart: str, manifests: Manifests) -> None:
     """Pod Security `restricted`, and beyond it: read-only root, no token unless it is needed."""
