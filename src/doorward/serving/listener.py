@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from doorward.serving.app import App
+from doorward.serving.places import Places, bound
 
 HANDSHAKE_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 10.0
@@ -26,6 +28,8 @@ class Listener:
     port: int
     """The real one, where 0 was asked for."""
     server: web.Server
+    places: Places
+    """Who is connected."""
 
 
 @asynccontextmanager
@@ -42,12 +46,19 @@ async def listening(
     """
     handler = app.server()
     timeout = HANDSHAKE_SECONDS if tls is not None else None
-    server = await asyncio.get_running_loop().create_server(
-        handler, host, port, ssl=tls, ssl_handshake_timeout=timeout, backlog=1024
+    loop = asyncio.get_running_loop()
+    (family, _, _, _, address), *_ = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    places = bound(family, address, app.limits)
+    server = await loop.create_server(
+        handler,
+        sock=places,
+        ssl=tls,
+        ssl_handshake_timeout=timeout,
+        backlog=1024,
     )
     try:
-        bound = server.sockets[0].getsockname()
-        yield Listener(host=bound[0], port=bound[1], server=handler)
+        name = places.getsockname()
+        yield Listener(host=name[0], port=name[1], server=handler, places=places)
     finally:
         server.close()
         handler.pre_shutdown()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import ssl
+from asyncio import sslproto
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from waiting import until
 
 from doorward import serving
-from doorward.serving import Certificates, Request, Route
+from doorward.serving import Certificates, Limits, Request, Route
 
 
 def issue(name: str) -> tuple[bytes, bytes]:
@@ -127,3 +129,32 @@ async def test_tls_below_1_3_is_not_spoken(files: tuple[Path, Path]) -> None:
     async with serving.listening(serving.app([]), "127.0.0.1", 0, tls=certificates.context) as found:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await asyncio.open_connection("127.0.0.1", found.port, ssl=old, server_hostname="localhost")
+
+
+async def test_a_handshake_that_never_begins_takes_a_place_too(files: tuple[Path, Path]) -> None:
+    """Otherwise one pod could fill our memory with connections that nobody counts yet."""
+    put(files, issue("one"))
+    certificates = Certificates(*files)
+    certificates.refresh()
+    app = serving.app([], Limits(connections_per_peer=2))
+    async with serving.listening(app, "127.0.0.1", 0, tls=certificates.context) as found:
+        silent = [await asyncio.open_connection("127.0.0.1", found.port) for _ in range(2)]
+        reader, beyond = await asyncio.open_connection("127.0.0.1", found.port)
+        answer = await reader.read()
+        for _, writer in [*silent, (reader, beyond)]:
+            writer.close()
+            await writer.wait_closed()
+        await until(lambda: found.places.held == {})
+
+    assert answer == b""
+
+
+async def test_a_connection_keeps_a_small_buffer(files: tuple[Path, Path]) -> None:
+    """The event loop gives each TLS connection 256 KiB for its life: thousands of them would end us."""
+    put(files, issue("one"))
+    certificates = Certificates(*files)
+    certificates.refresh()
+    async with serving.listening(serving.app([]), "127.0.0.1", 0, tls=certificates.context):
+        kept = sslproto.SSLProtocol.max_size
+
+    assert kept == 32 * 1024
