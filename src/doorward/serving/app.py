@@ -14,6 +14,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from doorward.errors import Code, Refusal
 from doorward.serving import answers, guard
+from doorward.serving.holding import Holding
 from doorward.serving.request import Limits, Request, Route
 from doorward.serving.router import Router
 
@@ -34,6 +35,7 @@ class App:
 
     def __init__(self, routes: Sequence[Route], limits: Limits, observe: Observe | None = None) -> None:
         self._router = Router(routes)
+        self._holding = Holding(limits)
         self.limits = limits
         self._observe = observe
 
@@ -68,18 +70,19 @@ class App:
         guard.check(head, self.limits)
         route, params = self._router.find(head.method, head.target.partition("?")[0])
         seen.route = route.path
-        body = await self._body(request, route)
-        checked = Request(
-            method=head.method,
-            target=head.target,
-            params=params,
-            headers=head.headers,
-            body=body,
-            peer=peer_of(request),
-            transport=request,
-        )
-        async with asyncio.timeout(self.limits.handle_seconds):
-            return await route.handler(checked)
+        peer = peer_of(request)
+        with self._holding.of(peer, _announced(request, self.limits)):
+            checked = Request(
+                method=head.method,
+                target=head.target,
+                params=params,
+                headers=head.headers,
+                body=await self._body(request, route),
+                peer=peer,
+                transport=request,
+            )
+            async with asyncio.timeout(self.limits.handle_seconds):
+                return await route.handler(checked)
 
     async def _body(self, request: web.BaseRequest, route: Route) -> bytes:
         if not request.can_read_body:
@@ -94,6 +97,12 @@ class App:
             raise Refusal(Code.MALFORMED, "the body came too slowly", status=408) from None
         except (web.RequestPayloadError, ConnectionError) as error:
             raise Refusal(Code.MALFORMED, "the body is broken off") from error
+
+
+def _announced(request: web.BaseRequest, limits: Limits) -> int:
+    if not request.can_read_body:
+        return 0
+    return request.content_length or limits.body_bytes
 
 
 async def _read(request: web.BaseRequest, limits: Limits) -> bytes:

@@ -30,6 +30,10 @@ class Limits:
     connections: int = 2000
     connections_per_peer: int = 64
     """Connections from one address, so that one pod cannot take everybody's place."""
+    held_bytes: int = 64 * 1024 * 1024
+    """Bytes of all bodies that are being read or worked on; what comes beyond is refused (429)."""
+    held_bytes_per_peer: int = 8 * 1024 * 1024
+    """The same for one address, so that one pod cannot take everybody's memory. Not below `body_bytes`."""
     chunked: bool = False
     """Whether bodies without Content-Length are read. They carry extensions and trailers that get lost."""
     encodings: frozenset[str] = frozenset()

@@ -151,6 +151,31 @@ async def test_one_peer_cannot_take_every_place(listener: Listener) -> None:
     assert (beyond, status) == (b"", b"HTTP/1.1 200 OK\r\n")
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [Limits(body_bytes=64, held_bytes_per_peer=100), Limits(body_bytes=64, held_bytes=100)],
+    ids=["one address", "everybody"],
+)
+async def test_bodies_together_are_bounded_by_what_they_announce(limits: Limits) -> None:
+    """Who announces bodies and sends nothing holds no more memory than is his, and gives it back."""
+    announced = (
+        b"POST /v1/thing HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 64\r\n"
+    )
+    async with serving.listening(serving.app(ROUTES, limits), "127.0.0.1", 0, drain_seconds=1) as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(announced + b"Expect: 100-continue\r\n\r\n")
+        await reader.readuntil(b"100 Continue\r\n\r\n")
+
+        status, _, problem = parts(await talk(listener, announced + b"\r\n" + b"x" * 64))
+        assert (status, problem["code"]) == (429, "rate_limited")
+
+        writer.write(b"x" * 64)
+        assert await reader.readuntil(b"\r\n") == b"HTTP/1.1 200 OK\r\n"
+        writer.close()
+        status, _, _ = parts(await talk(listener, announced + b"\r\n" + b"x" * 64))
+        assert status == 200
+
+
 async def test_what_is_running_is_finished_before_the_server_ends() -> None:
     """Leaving `listening` drains: the answer under way arrives, new connections are refused."""
     entered, release = asyncio.Event(), asyncio.Event()

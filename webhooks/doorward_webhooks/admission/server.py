@@ -24,6 +24,7 @@ _LIMITS: Final = Limits(
     # All questions come from the few addresses of the API servers, over as many connections as they like.
     connections=4000,
     connections_per_peer=4000,
+    held_bytes_per_peer=64 * 1024 * 1024,
 )
 
 PATIENCE: Final = (0.02, 0.1, 0.4)
