@@ -23,14 +23,15 @@ _SEGMENT: Final = rf"({_FIRST}|\.{_FIRST}|\.\.{_FREE}){_FREE}*"
 
 PATTERNS: Final[Mapping[str, str]] = {
     "owner": r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
-    "repository": r"^\.?[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+    "repository": r"^\.?[A-Za-z0-9_-][A-Za-z0-9._-]*(?<!\.[gG][iI][tT])(?<!\.[wW][iI][kK][iI])$",
     "path": rf"^{_SEGMENT}(/{_SEGMENT})*$",
     "ref": r"^[A-Za-z0-9_](\.?[A-Za-z0-9_@+/-])*$",
     "line": r"^[^\x00-\x1f\x7f]*$",
 }
 """The only patterns a schema may use, by the name that catalogues give them. None comes from a user.
 
-`owner` and `repository` are never dot segments (`.github` is a repository); `path` is relative and
+`owner` and `repository` are never dot segments (`.github` is a repository); no `repository` ends in
+`.git` or `.wiki`, which forges keep for other spellings of one and for what belongs to it; `path` is relative and
 has no empty, `.` or `..` segment, no backslash and no control character; `ref` is a branch, tag or
 commit id without a leading dash or two dots; `line` is text on one line.
 """

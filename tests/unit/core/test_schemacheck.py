@@ -149,3 +149,23 @@ def test_schemas_outside_the_subset(schema: dict[str, Any], message: str) -> Non
     """A keyword that nobody would hold, or a missing bound, is found when the schema is loaded."""
     with pytest.raises(ValueError, match=message):
         schemacheck.verify(schema)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("web", True),
+        (".github", True),
+        ("digit", True),
+        ("web.github", True),
+        ("web.git", False),
+        ("web.GIT", False),
+        (".git", False),
+        ("web.wiki", False),
+    ],
+)
+def test_a_repository_has_one_spelling(name: str, *, is_one: bool) -> None:
+    """`web.git` is `web` for some readers: what forbids `acme/web` must not be asked about another name."""
+    schema = {"type": "string", "maxLength": 99, "pattern": schemacheck.PATTERNS["repository"]}
+
+    assert (schemacheck.fault(schema, name) is None) is is_one
