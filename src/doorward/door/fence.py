@@ -88,16 +88,21 @@ def counted(streaks: Streaks, sightings: Iterable[Sighting]) -> dict[Target, int
     }
 
 
-def missing(streaks: Streaks) -> list[str]:
-    """What stands between the agent and its start, in words; empty when the fence is proven."""
+def missing(streaks: Streaks, canaries: Iterable[Canary]) -> list[str]:
+    """What stands between the agent and its start, in words; empty when the fence is proven.
+
+    A fence may hold for one protocol and not for the other, so each that has a canary needs a live one.
+    """
     waiting = [
         f"{target.name} ({target.host} {target.protocol}/{target.port}) blocked {count} of {IN_A_ROW} times"
         for target, count in streaks.items()
         if count < IN_A_ROW
     ]
-    if not any(target.canary for target in streaks):
-        waiting.append("a canary that the broker knows to be alive")
-    return waiting
+    proven = {target.protocol for target in streaks if target.canary}
+    if not proven:
+        return [*waiting, "a canary that the broker knows to be alive"]
+    silent = sorted({canary.protocol for canary in canaries} - proven)
+    return [*waiting, *(f"a {protocol} canary that the broker knows to be alive" for protocol in silent)]
 
 
 def decided(sightings: Sequence[Sighting]) -> list[Sighting]:

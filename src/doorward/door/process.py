@@ -101,7 +101,7 @@ class Life:
         canaries: Sequence[Canary] = session.canaries
         streaks, sightings = await self._rounds(canaries, {})
         pause = _FIRST_PAUSE
-        while waiting := fence.missing(streaks):
+        while waiting := fence.missing(streaks, canaries):
             log.get(__name__).warning("the agent has to wait for the fence", waiting=waiting)
             await self.pause(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -49,14 +49,25 @@ def test_proven_means_blocked_to_the_end(rounds: list[tuple[Reach, Reach]]) -> N
 
     last = rounds[-IN_A_ROW:]
     expected = len(last) == IN_A_ROW and all(found is Reach.BLOCKED for pair in last for found in pair)
-    assert (fence.missing(streaks) == []) is expected
+    assert (fence.missing(streaks, ()) == []) is expected
 
 
 def test_without_a_live_canary_nothing_is_proven() -> None:
     """A pod on a node without network would otherwise prove anything."""
     streaks = fence.counted({NODE: 5}, [Sighting(NODE, Reach.BLOCKED)])
 
-    assert fence.missing(streaks) == ["a canary that the broker knows to be alive"]
+    assert fence.missing(streaks, ()) == ["a canary that the broker knows to be alive"]
+
+
+def test_a_protocol_whose_canary_is_dead_is_not_proven_by_the_other() -> None:
+    """A fence for TCP alone would let DNS tunnels out."""
+    canaries = [
+        Canary("t", "10.0.0.1", 8471, "tcp", alive=True),
+        Canary("u", "10.0.0.1", 8471, "udp", alive=False),
+    ]
+    streaks = dict.fromkeys(fence.targets(canaries, "10.96.0.1", "10.0.0.9"), fence.IN_A_ROW)
+
+    assert fence.missing(streaks, canaries) == ["a udp canary that the broker knows to be alive"]
 
 
 def test_what_was_left_out_of_a_round_starts_again() -> None:
