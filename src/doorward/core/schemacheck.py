@@ -31,9 +31,9 @@ PATTERNS: Final[Mapping[str, str]] = {
 """The only patterns a schema may use, by the name that catalogues give them. None comes from a user.
 
 `owner` and `repository` are never dot segments (`.github` is a repository); no `repository` ends in
-`.git` or `.wiki`, which forges keep for other spellings of one and for what belongs to it; `path` is relative and
-has no empty, `.` or `..` segment, no backslash and no control character; `ref` is a branch, tag or
-commit id without a leading dash or two dots; `line` is text on one line.
+`.git` or `.wiki`, which forges keep for other spellings of one and for what belongs to it; `path` is
+relative and has no empty, `.` or `..` segment, no backslash and no control character; `ref` is a
+branch, tag or commit id without a leading dash or two dots; `line` is text on one line.
 """
 
 _COMPILED: Final = {pattern: re.compile(pattern[1:-1]) for pattern in PATTERNS.values()}
