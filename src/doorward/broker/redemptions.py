@@ -18,7 +18,7 @@ from doorward.core.clock import Clock
 from doorward.core.strictjson import Json
 from doorward.errors import Code, Refusal
 from doorward.ledger import Claim, Ledger, Report
-from doorward.serving import Request
+from doorward.serving import Buckets, Request
 from doorward.telemetry.events import Event
 from doorward.tokens import capability
 from doorward.tokens.capability import Expectation
@@ -49,6 +49,8 @@ class Callers:
     cluster: Cluster
     facts: Facts
     clock: Clock
+    reviews: Buckets = field(default_factory=lambda: Buckets(1.0, 20))
+    """Tokens of one pod that are asked about: it has one, which is asked about every few seconds."""
     _remembered: OrderedDict[bytes, tuple[float, str, str, str]] = field(default_factory=OrderedDict)
 
     async def identify(self, request: Request) -> Hands:
@@ -56,18 +58,19 @@ class Callers:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer" or not token:
             raise _stranger("there is no bearer token")
-        username, namespace, service = await self._review(token)
+        username, namespace, service = await self._review(token, request.peer)
         found = self.facts.serving(namespace, service)
         if not found:
             raise _stranger("no Connector has this service account")
         return Hands(username, tuple(found))
 
-    async def _review(self, token: str) -> tuple[str, str, str]:
+    async def _review(self, token: str, peer: str) -> tuple[str, str, str]:
         now, key = self.clock(), hashlib.sha256(token.encode()).digest()
         known = self._remembered.get(key)
         if known is not None and 0 <= now - known[0] < REMEMBERED_SECONDS:
             return known[1:]
         self._remembered.pop(key, None)
+        self.reviews.take(peer, now)
         identity = await self.cluster.review(token, REDEMPTIONS)
         found = (identity.username, *identity.service_account)
         self._remembered[key] = (now, *found)

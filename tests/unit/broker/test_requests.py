@@ -180,6 +180,18 @@ async def test_a_connector_pod_has_its_own_bucket(tmp_path: Path) -> None:
     assert codes == {"/v1/redemptions": ["malformed"] * 3 + ["rate_limited"]}
 
 
+async def test_a_pod_that_invents_tokens_does_not_melt_the_api_server(world: World) -> None:
+    """Each unknown token is a question to it; a good one that was answered for is heard all the same."""
+    good, asked = world.hands_token(), "/v1/redemptions"
+    first = (await world.call_hands(asked, {}, good))[1]["code"]
+    invented = [(await world.call_hands(asked, {}, f"invented-{number}"))[1]["code"] for number in range(25)]
+    again = (await world.call_hands(asked, {}, good))[1]["code"]
+
+    assert (first, again) == ("malformed", "malformed")
+    assert set(invented[:19]) == {"session_invalid"}
+    assert "rate_limited" in invented[19:]
+
+
 async def test_too_many_denials_freeze_the_task(tmp_path: Path) -> None:
     """An agent that keeps trying is not an agent at work."""
     async with settled(tmp_path, max_denials=3) as world, world.door() as door:
