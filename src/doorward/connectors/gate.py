@@ -63,7 +63,7 @@ class Gate:
         try:
             order = await self._admit(presented)
             request = self.verbs[order.action.name].request(order.action.args)
-            self._check_room()
+            self._take_room()
         except Refusal as refusal:
             self.metrics.refused(refusal.code.value)
             raise
@@ -77,7 +77,8 @@ class Gate:
                 raise
         return admit(presented, self.identity, self.keyring.keys, self.nonces, self.clock())
 
-    def _check_room(self) -> None:
+    def _take_room(self) -> None:
+        """Taken here, not when the work starts: a burst in one turn of the loop counts in full."""
         self.outcomes.check_room()
         if self._running >= self.concurrency:
             raise Refusal(
@@ -86,10 +87,10 @@ class Gate:
                 allowed=f"{self.concurrency} actions at the same time",
                 ask="try again in a moment",
             )
+        self._running += 1
 
     async def _carry_out(self, order: Order, request: UpstreamRequest) -> dict[str, Json]:
         started = time.perf_counter()
-        self._running += 1
         try:
             redemption = await self._redeem(order)
             return await self._finish(order, request, redemption, started)

@@ -17,8 +17,8 @@ from doorward.core.strictjson import Json
 
 Schema = Mapping[str, Any]
 
-_FREE: Final = r"[^/\\\x00-\x1f\x7f]"
-_FIRST: Final = r"[^./\\\x00-\x1f\x7f]"
+_FREE: Final = r"[^/\\%;\x00-\x1f\x7f]"
+_FIRST: Final = r"[^./\\%;\x00-\x1f\x7f]"
 _SEGMENT: Final = rf"({_FIRST}|\.{_FIRST}|\.\.{_FREE}){_FREE}*"
 
 PATTERNS: Final[Mapping[str, str]] = {

@@ -40,7 +40,14 @@ def lint_role(role: AgentRole, catalogues: Mapping[str, Vocabulary]) -> tuple[Pr
 
 def lint_task(task: AgentTask, role: AgentRole) -> tuple[Problem, ...]:
     """Everything that keeps the task from running in the role."""
-    return (*_agent(task, role), *_stages(task, role))
+    return (*_agent(task, role), *_stages(task, role), *_budgets(task))
+
+
+def _budgets(task: AgentTask) -> Iterator[Problem]:
+    """A budget that nobody holds is refused: its author would rely on it."""
+    for name in ("tokens", "spend"):
+        if getattr(task.spec.budgets, name) is not None:
+            yield Problem(f"budgets.{name}", "no connector of this release counts it: leave it out")
 
 
 def lint_connector(connector: Connector, catalogue_hash: str) -> tuple[Problem, ...]:

@@ -71,12 +71,14 @@ def test_a_query_that_an_upstream_repeats_can_be_asked_again(provider: str) -> N
 
 def test_a_comment_is_sent_as_it_was_decided() -> None:
     """Text is neither trimmed nor rewritten."""
-    body = "  *bold*\n\t@everyone <!-- hidden --> \u202e\n"
+    body = "  *bold*\n\t@everyone <!-- hidden --> \u0645\u200d\U0001f469\u200d\U0001f52c\n"
 
     assert forge.VERBS["gitea"]["issue.comment"].request({**ISSUE, "body": body}).body == {"body": body}
 
 
-@pytest.mark.parametrize("char", ["\x00", "\x07", "\x1b", "\r", "\x7f", "\x85", "\x9b"])
+@pytest.mark.parametrize(
+    "char", ["\x00", "\x07", "\x1b", "\r", "\x7f", "\x85", "\x9b", "\u202e", "\u2066", "\u200b", "\U000e0041"]
+)
 def test_control_characters_are_refused_not_removed(char: str) -> None:
     """What a terminal or a log would act on does not reach the forge, and the writer is told."""
     with pytest.raises(Refusal) as caught:

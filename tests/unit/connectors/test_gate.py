@@ -203,6 +203,18 @@ async def test_a_busy_connector_says_so_before_anything_is_spent(rig_of: Any) ->
         assert (await rig.post(body, token))[0] == 200
 
 
+async def test_a_burst_counts_in_full(rig_of: Any) -> None:
+    """Of many that come in one turn of the loop no more are let in than there is room for."""
+    async with rig_of(concurrency=2) as rig:
+        rig.forge.hold = asyncio.Event()
+        orders = [rig.order() for _ in range(8)]
+        burst = [asyncio.ensure_future(rig.post(*order)) for order in orders]
+        await until(lambda: sum(each.done() for each in burst) == 6)
+        rig.forge.hold.set()
+
+        assert sorted(status for status, _ in await asyncio.gather(*burst)) == [200] * 2 + [429] * 6
+
+
 async def test_a_rotated_key_is_fetched_when_it_is_first_seen(rig: Any) -> None:
     """A capability signed by a key that is newer than our last look is good at once."""
     rig.gate.keyring._fetched_at = float("-inf")

@@ -118,3 +118,10 @@ def test_a_connector_with_another_catalogue() -> None:
 
     assert ["sha256:other" in str(problem) for problem in found] == [True]
     assert lint_connector(connector(TENANT), FORGE.hash) == ()
+
+
+def test_a_budget_that_nobody_holds_is_refused() -> None:
+    """Tokens and money are counted by no connector yet: a task that relies on them does not run."""
+    found = lint_task(task(budgets={"tokens": 5, "spend": "2.00", "actions": {"draft": 1}}), role(COMMENT))
+
+    assert ["budgets.tokens", "budgets.spend"] == [problem.at for problem in found]

@@ -17,6 +17,11 @@ from doorward.connectors.wire import Reference
 from doorward.core.strictjson import Json, JsonObject
 from doorward.errors import Code, Refusal
 
+_REORDERING: Final = frozenset(
+    "\u200b\u2060\u2061\u2062\u2063\u2064\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+"""Invisible by themselves, and what comes after them is not read as it is written."""
+
 
 def issue_query(page_size: str, args: JsonObject) -> UpstreamRequest:
     """List issues; `page_size` is the provider's name for the argument `limit`."""
@@ -34,10 +39,10 @@ def issue_read(args: JsonObject) -> UpstreamRequest:
 def issue_comment(args: JsonObject) -> UpstreamRequest:
     """Write a comment: the text exactly as it was decided, or not at all."""
     body = str(args["body"])
-    if any(unicodedata.category(char) == "Cc" and char not in "\n\t" for char in body):
+    if any(_unseen(char) for char in body):
         raise Refusal(
             Code.ARGUMENTS_INVALID,
-            "the text holds a control character that its readers would not see",
+            "the text holds a character that its readers would not see, or that reorders what they see",
             allowed="printable text, line feeds and tabs",
         )
     segments = (*_repository(args), "issues", str(args["number"]), "comments")
@@ -48,6 +53,16 @@ def file_read(args: JsonObject) -> UpstreamRequest:
     """Read a file (base64 in `content`) or list a folder."""
     segments = (*_repository(args), "contents", *str(args["path"]).split("/"))
     return UpstreamRequest("GET", segments, _given(args, "ref"))
+
+
+def _unseen(char: str) -> bool:
+    """Controls, bidirectional overrides and isolates, zero-width and tag characters (Unicode TR36, 3.1).
+
+    Joiners stay: scripts and emoji are written with them.
+    """
+    if unicodedata.category(char) == "Cc":
+        return char not in "\n\t"
+    return char in _REORDERING or "\U000e0000" <= char <= "\U000e007f"
 
 
 def _repository(args: JsonObject) -> tuple[str, str, str]:
