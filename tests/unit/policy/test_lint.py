@@ -124,4 +124,4 @@ def test_a_budget_that_nobody_holds_is_refused() -> None:
     """Tokens and money are counted by no connector yet: a task that relies on them does not run."""
     found = lint_task(task(budgets={"tokens": 5, "spend": "2.00", "actions": {"draft": 1}}), role(COMMENT))
 
-    assert ["budgets.tokens", "budgets.spend"] == [problem.at for problem in found]
+    assert [problem.at for problem in found] == ["budgets.tokens", "budgets.spend"]
