@@ -18,6 +18,7 @@ from doorward.door import native
 from doorward.door.broker import Broker
 from doorward.door.hands import Hands, Result
 from doorward.door.native import RECEIPT_HEADER, Mount
+from doorward.door.seats import Seats
 from doorward.door.session import Connector, Session
 from doorward.errors import Code, Refusal
 from doorward.serving import App, Limits, Request, Route, answers
@@ -63,14 +64,14 @@ class Door:
 
 def door_app(door: Door) -> App:
     """The listener for the agent."""
-    handlers = _Handlers(door)
+    handlers, doing, looking = _Handlers(door), Seats(), Seats()
     return serving_app(
         [
-            Route("GET", "/v1/task", handlers.task),
-            Route("GET", "/v1/actions", handlers.actions),
-            Route("POST", "/v1/actions/{connector}/{action}", handlers.act),
+            Route("GET", "/v1/task", looking.of(handlers.task)),
+            Route("GET", "/v1/actions", looking.of(handlers.actions)),
+            Route("POST", "/v1/actions/{connector}/{action}", doing.of(handlers.act)),
             Route("*", "/v1/requests/{rest+}", handlers.requests, media_type=None),
-            Route("*", "/via/{connector}/{rest+}", handlers.via, media_type=None),
+            Route("*", "/via/{connector}/{rest+}", doing.of(handlers.via), media_type=None),
         ],
         _LIMITS,
     )
