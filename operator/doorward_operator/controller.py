@@ -17,6 +17,7 @@ from doorward.kube.resources import AGENT_ROLES, AGENT_TASKS, PODS, name_of, nam
 from doorward.render import (
     RenderSettings,
     names,
+    orphaned,
     render_default_deny,
     render_role_policy,
     render_service_account,
@@ -27,7 +28,7 @@ from doorward_operator.metrics import Metrics
 from doorward_operator.reconcile import Observed, Plan, is_alive, reconcile, unparsable
 from doorward_operator.surroundings import missing
 from doorward_operator.workqueue import WorkQueue
-from doorward_operator.world import ROLE, TASK, Key, World, owned
+from doorward_operator.world import ROLE, TASK, Key, World
 from doorward_operator.writer import ORPHAN_GRACE_SECONDS, NameTaken, NotLeading, Writer
 
 PASSES: Final = 6
@@ -288,7 +289,7 @@ class Controller:
         if live is None:
             return True
         self._world.tasks.put(live)
-        return owned(pod, uid_of(live)) is None
+        return orphaned(pod, live)
 
     async def _delete_pod(self, pod: Object, grace_seconds: int | None) -> None:
         await self._parts.writer.delete_pod(pod, grace_seconds)

@@ -10,7 +10,7 @@ from doorward.api.v1alpha1 import AgentRole, Connector, Resource
 from doorward.errors import Refusal
 from doorward.kube import Object
 from doorward.kube.resources import name_of, uid_of, version_of
-from doorward.render import made_for, names, pod_name, role_object
+from doorward.render import made_for, names, orphaned, pod_name, role_object
 from doorward_operator import linting, trim
 from doorward_operator.pods import Finding, has_ended
 from doorward_operator.reconcile import Observed
@@ -132,9 +132,8 @@ class World:
     def orphans(self, namespace: str, name: str) -> Iterator[Object]:
         """Pods made for a task of that name that is not there any more."""
         task = self.tasks.get(namespace, name)
-        uid = "" if task is None else uid_of(task)
         for pod in self.pods.grouped(namespace, name):
-            if owned(pod, uid) is None:
+            if orphaned(pod, task):
                 yield pod
 
     def _parse(self, found: Object, parse: Callable[[Object], M]) -> M | Refusal:

@@ -8,7 +8,7 @@ Nothing here does I/O, and nothing depends on time or on the order of calls.
 
 from doorward.render.equality import ABSENT, Difference, differences
 from doorward.render.names import is_enrolled, pod_name, role_object
-from doorward.render.ownership import made_for
+from doorward.render.ownership import made_for, orphaned
 from doorward.render.pod import connectors_of, render_pod
 from doorward.render.policies import render_default_deny, render_role_policy, render_service_account
 from doorward.render.settings import RenderSettings
@@ -21,6 +21,7 @@ __all__ = [
     "differences",
     "is_enrolled",
     "made_for",
+    "orphaned",
     "pod_name",
     "render_default_deny",
     "render_pod",

@@ -73,6 +73,19 @@ def test_a_deletion_in_a_gap_is_noticed(place: Any, replicas: Any, kubectl: Kube
     until(lambda: not place.all("pods"), "the pod to be gone", 60)
 
 
+def test_a_pod_that_its_task_let_go_is_ended(place: Any, replicas: Any, kubectl: Kubectl) -> None:
+    """After `--cascade=orphan` the garbage collector, which does not run here, takes the reference away."""
+    replicas.start()
+    place.task()
+    pod = ("pod", place.pod()["metadata"]["name"], "-n", place.namespace)
+    replicas.kill()
+    kubectl("patch", *pod, "--type=merge", "-p", json.dumps({"metadata": {"ownerReferences": None}}))
+    kubectl("delete", "agenttask", "fix", "-n", place.namespace)
+    replicas.start()
+
+    until(lambda: not place.all("pods"), "the pod to be gone", 60)
+
+
 def test_one_bad_object_does_not_stop_the_others(
     place: Any, replicas: Any, make_place: Callable[..., Any], kubectl: Kubectl
 ) -> None:

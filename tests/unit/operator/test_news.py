@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from doorward.kube import Change, ChangeType
-from doorward.render import made_for
-from doorward.render.names import task_labels
+from doorward.render import made_for, orphaned
+from doorward.render.names import pod_name, task_labels
 from doorward_operator.news import News
 from doorward_operator.workqueue import WorkQueue
 from doorward_operator.world import TASK, Key, World
@@ -94,6 +94,66 @@ def test_an_annotation_alone_makes_no_pod_ours(desk: Desk, forged: dict[str, Any
     assert made_for(task_pod(**forged)) is None
     assert desk.world.foreign_pods("agents") == ("fix-1",)
     assert list(desk.world.orphans("agents", "fix")) == []
+
+
+def let_go(**metadata: Any) -> dict[str, Any]:
+    """A pod of a task that was deleted with `--cascade=orphan`."""
+    ours = {
+        "name": pod_name("fix", "uid-fix"),
+        "annotations": {"doorward.dev/task": "fix", "doorward.dev/task-uid": "uid-fix"},
+    }
+    return task_pod(ownerReferences=[], **{**ours, **metadata})
+
+
+def test_a_pod_that_was_let_go_is_ended_and_foreign_to_nobody(desk: Desk) -> None:
+    """Orphaning takes the owner reference from a pod that runs; its task is told, and it is ended."""
+    desk.tell("pod", task_pod(name=let_go()["metadata"]["name"]))
+    desk.world.tasks.clear("agents")
+
+    assert desk.tell("pod", let_go()) == {FIX}
+    assert desk.world.foreign_pods("agents") == ()
+    assert [pod["metadata"]["name"] for pod in desk.world.orphans("agents", "fix")] == ["fix-bd452769"]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"name": "fix-1"},
+        {"labels": {}},
+        {"labels": {"app.kubernetes.io/managed-by": "doorward", "app.kubernetes.io/component": "task"}},
+        {"labels": {**task_labels("fixer"), "app.kubernetes.io/name": "web"}},
+        {"annotations": {}},
+        {"annotations": {"doorward.dev/task": "fix"}},
+        {"annotations": {"doorward.dev/task": "other", "doorward.dev/task-uid": "uid-fix"}},
+        {"annotations": {"doorward.dev/task": "fix", "doorward.dev/task-uid": "another"}},
+    ],
+    ids=[
+        *("another name", "no labels", "no role", "another product", "no annotations", "no UID"),
+        *("another task", "another UID"),
+    ],
+)
+def test_a_pod_without_an_owner_is_ours_only_if_all_its_marks_agree(forged: dict[str, Any]) -> None:
+    """A name that somebody chose, or a label, ends no pod."""
+    assert made_for(let_go()) == "fix"
+    assert made_for(let_go(**forged)) is None
+
+
+@pytest.mark.parametrize(
+    ("metadata", "status", "expected"),
+    [
+        ({"uid": "uid-fix"}, {}, False),
+        ({"uid": "uid-fix", "deletionTimestamp": "x"}, {}, True),
+        ({"uid": "uid-fix"}, {"finishedAt": "x"}, True),
+        ({"uid": "new"}, {}, True),
+    ],
+    ids=["lives", "is being deleted", "has finished", "is another one"],
+)
+def test_a_pod_that_was_let_go_is_ended_when_its_task_is_over(
+    metadata: dict[str, str], status: dict[str, str], *, expected: bool
+) -> None:
+    """Never while its task lives: then the marks may be somebody's words."""
+    assert orphaned(let_go(), {"metadata": metadata, "status": status}) is expected
+    assert orphaned(let_go(), None)
 
 
 def test_a_task_pod_is_news_for_its_task(desk: Desk) -> None:
