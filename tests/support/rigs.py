@@ -26,6 +26,7 @@ from doorward.connectors.settings import Settings
 from doorward.door.broker import Broker as BrokerClient
 from doorward.door.hands import Hands
 from doorward.door.listener import Door, door_app
+from doorward.serving import Buckets
 from doorward.tokens import capability, proof
 
 SECRET = "9f8e7d6c5b4a39281706f5e4d3c2b1a098765432"
@@ -103,7 +104,7 @@ async def connector_rig(
         gate = await enter(running_gate(settings, registry))
         await until(lambda: gate.keyring.keys)
         certificates = authority.server("connector.test")
-        app = connector_app(gate)
+        app = connector_app(gate, Buckets(settings.requests_per_second, settings.request_burst))
         bound = await enter(serving.listening(app, "127.0.0.1", 0, certificates.context, 0.1))
         tls = serving.client_context(authority.bundle)
         http = await enter(aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)))

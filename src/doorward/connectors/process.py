@@ -24,6 +24,7 @@ from doorward.connectors.settings import Settings
 from doorward.connectors.trust import Trust, upstream_context
 from doorward.connectors.upstream import Dialect, Upstream
 from doorward.errors import ConfigError
+from doorward.serving import Buckets
 from doorward.telemetry import log, metrics
 
 _TYPES: Final[Mapping[str, Mapping[str, Mapping[str, Verb]]]] = {"forge": forge.VERBS}
@@ -50,9 +51,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             rotation = asyncio.create_task(certificates.watch())
             await _first(certificates.ready(), stop.wait())
             host, port = settings.listen
-            listener = serving.listening(
-                connector_app(gate), host, port, certificates.context, _DRAIN_SECONDS
-            )
+            peers = Buckets(settings.requests_per_second, settings.request_burst)
+            app = connector_app(gate, peers)
+            listener = serving.listening(app, host, port, certificates.context, _DRAIN_SECONDS)
             async with listener as bound:
                 log.get(__name__).info("listening", connector=settings.connector, port=bound.port)
                 await stop.wait()

@@ -29,6 +29,12 @@ class Settings:
     upstream_seconds: float = setting("DOORWARD_UPSTREAM_SECONDS", float, "seconds for an answer", 20.0)
     max_response: int = setting("DOORWARD_MAX_RESPONSE", int, "largest answer in bytes", 4 * 1024 * 1024)
     concurrency: int = setting("DOORWARD_CONCURRENCY", int, "actions carried out at the same time", 64)
+    requests_per_second: float = setting(
+        "DOORWARD_REQUESTS_PER_SECOND", float, "requests from one address, sustained", 50.0
+    )
+    request_burst: int = setting(
+        "DOORWARD_REQUEST_BURST", int, "requests from one address that may come at once", 200
+    )
     credential_file: Path = setting(
         "DOORWARD_CREDENTIAL_FILE",
         Path,

@@ -138,7 +138,11 @@ class _Seen:
 
 def _refused(request: web.BaseRequest, refusal: Refusal) -> web.Response:
     path = request.raw_path.partition("?")[0][:200]
-    _LOG.info("refused %s %s from %s: %s %s", request.method, path, peer_of(request), refusal.status, refusal)
+    # Who comes too often would write the log at the rate it comes with; metrics count what is missing there.
+    level = logging.DEBUG if refusal.code is Code.RATE_LIMITED else logging.INFO
+    _LOG.log(
+        level, "refused %s %s from %s: %s %s", request.method, path, peer_of(request), refusal.status, refusal
+    )
     response = answers.problem(refusal)
     unread = request.can_read_body and not request.content.at_eof()
     return _closing(response) if unread or refusal.code is Code.MALFORMED else response

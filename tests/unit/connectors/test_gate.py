@@ -215,6 +215,24 @@ async def test_a_burst_counts_in_full(rig_of: Any) -> None:
         assert sorted(status for status, _ in await asyncio.gather(*burst)) == [200] * 2 + [429] * 6
 
 
+async def test_nobody_has_signatures_checked_without_end(rig_of: Any) -> None:
+    """An address that comes too often is refused before anything is read, and its capability remains good."""
+    async with rig_of(requests_per_second=0.5, request_burst=2) as rig:
+        now = rig.gate.clock()
+        rig.gate.clock = lambda: now
+        garbage = [await rig.post(b"{}", "no.capability.atall") for _ in range(2)]
+        body, token = rig.order()
+        status, problem = await rig.post(body, token)
+
+        assert [answer[1]["code"] for answer in garbage] == ["capability_invalid"] * 2
+        assert (status, problem["code"]) == (429, "rate_limited")
+        assert rig.count("doorward_connector_refusals_total", code="rate_limited") == 1
+        assert "/v1/redemptions" not in rig.broker.paths()
+
+        rig.gate.clock = lambda: now + 2
+        assert (await rig.post(body, token))[0] == 200
+
+
 async def test_a_rotated_key_is_fetched_when_it_is_first_seen(rig: Any) -> None:
     """A capability signed by a key that is newer than our last look is good at once."""
     rig.gate.keyring._fetched_at = float("-inf")

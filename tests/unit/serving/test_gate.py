@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from doorward import serving
+from doorward.errors import Code, Refusal
 from doorward.serving import Limits, Listener, Request, Route
 
 VECTORS = json.loads(Path(__file__, "../../../vectors/http/refused.json").resolve().read_text("utf-8"))
@@ -174,6 +176,21 @@ async def test_bodies_together_are_bounded_by_what_they_announce(limits: Limits)
         writer.close()
         status, _, _ = parts(await talk(listener, announced + b"\r\n" + b"x" * 64))
         assert status == 200
+
+
+async def test_who_comes_too_often_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A refusal is a line, except the one that a bucket gives: it would be free to whoever overflows it."""
+    caplog.set_level(logging.INFO, "doorward.serving")
+
+    async def refuse(request: Request) -> web.StreamResponse:
+        raise Refusal(Code(request.params["code"]), "no")
+
+    routes = [Route("GET", "/{code}", refuse)]
+    async with serving.listening(serving.app(routes), "127.0.0.1", 0, None, 0.1) as found:
+        for code in (Code.RATE_LIMITED, Code.TASK_ENDED):
+            await talk(found, f"GET /{code.value} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+
+    assert [record.message.split(" ")[2] for record in caplog.records] == ["/task_ended"]
 
 
 async def test_what_is_running_is_finished_before_the_server_ends() -> None:
