@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from devcluster.commands import run
+from doorward.connectors.process import DRAIN_SECONDS, LAST_WORDS_SECONDS
 from doorward.core import settings as env
 from doorward.render import RenderSettings
 
@@ -337,6 +338,14 @@ def test_a_digest_wins_over_a_tag(chart: str, render: Callable[..., str]) -> Non
     images = {name: pod["containers"][0]["image"] for name, pod in _pods(found)}
 
     assert images.get("doorward-broker", images.get("doorward-connector-code", "")).endswith(f"@{digest}")
+
+
+def test_a_connector_is_not_killed_while_it_finishes(manifests: Manifests) -> None:
+    """The pod's grace is longer than all that the process waits for after SIGTERM."""
+    pods = dict(_pods(manifests["doorward-connector"]))
+    grace = pods["doorward-connector-code"]["terminationGracePeriodSeconds"]
+
+    assert grace > DRAIN_SECONDS + LAST_WORDS_SECONDS
 
 
 @pytest.mark.parametrize("chart", CHARTS)

@@ -22,7 +22,7 @@ from doorward.errors import Code, Refusal
 from doorward.tokens import jwks
 
 _MAX_ANSWER: Final = 256 * 1024
-_SECONDS: Final = 2.0
+SECONDS: Final = 2.0
 """For one exchange: less than half of the time that a redemption leaves for executing."""
 
 ATTEMPTS: Final = 3
@@ -75,7 +75,7 @@ class Broker:
         self._instance = ids.uuid7()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=32, keepalive_timeout=15),
-            timeout=aiohttp.ClientTimeout(total=_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,

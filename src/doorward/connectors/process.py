@@ -30,8 +30,12 @@ from doorward.telemetry import log, metrics
 _TYPES: Final[Mapping[str, Mapping[str, Mapping[str, Verb]]]] = {"forge": forge.VERBS}
 """Type -> provider -> action -> how it is carried out."""
 
-_DRAIN_SECONDS: Final = 30.0
-_LAST_WORDS_SECONDS: Final = 5.0
+DRAIN_SECONDS: Final = 40.0
+"""Time after SIGTERM for what is being carried out, also for callers that hung up: longer than redemption,
+upstream and outcome together."""
+
+LAST_WORDS_SECONDS: Final = 5.0
+"""Time after that for outcomes that the broker has not heard. Both together are less than the pod's grace."""
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -53,7 +57,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             host, port = settings.listen
             peers = Buckets(settings.requests_per_second, settings.request_burst)
             app = connector_app(gate, peers)
-            listener = serving.listening(app, host, port, certificates.context, _DRAIN_SECONDS)
+            listener = serving.listening(app, host, port, certificates.context, DRAIN_SECONDS)
             async with listener as bound:
                 log.get(__name__).info("listening", connector=settings.connector, port=bound.port)
                 await stop.wait()
@@ -102,7 +106,7 @@ async def running_gate(settings: Settings, registry: CollectorRegistry) -> Async
 
 async def _last_words(outcomes: Outcomes) -> None:
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LAST_WORDS_SECONDS):
+        async with asyncio.timeout(LAST_WORDS_SECONDS):
             await outcomes.flush()
     if outcomes.waiting:
         log.get(__name__).error(

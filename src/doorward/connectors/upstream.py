@@ -44,7 +44,7 @@ _MAX_HEADER: Final = 2048
 _LONG: Final = 64 * 1024
 """Bytes of an answer that is read and stripped aside: megabytes take seconds, in which nobody else's
 capability could be spent in time."""
-_CONNECT_SECONDS: Final = 4.0
+CONNECT_SECONDS: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class Upstream:
             raise _lost(type(error).__name__) from None
 
     def _timeout(self, send_before: float) -> aiohttp.ClientTimeout:
-        connect = min(_CONNECT_SECONDS, max(0.001, send_before - time.monotonic()))
+        connect = min(CONNECT_SECONDS, max(0.001, send_before - time.monotonic()))
         return aiohttp.ClientTimeout(total=self._seconds + connect, connect=connect, ceil_threshold=3600)
 
     async def _read(self, response: ClientResponse, scrubber: Scrubber) -> Answer:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import ssl
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import aiohttp
 import pytest
 from authority import Authority
-from standin import TOKEN, Broker
+from standin import ISSUER, TOKEN, Broker, Holder
+from upstream import Forge
 from waiting import until
 
-from doorward.connectors.process import serve
+from doorward.connectors import broker as broker_client
+from doorward.connectors.process import DRAIN_SECONDS, serve
 from doorward.connectors.settings import Settings
+from doorward.connectors.upstream import CONNECT_SECONDS
 from doorward.core import settings
 from doorward.errors import ConfigError
+from doorward.tokens import capability, proof
 
 
 @pytest.fixture
@@ -100,6 +106,83 @@ async def test_the_process_serves_and_ends_on_sigterm(environ: dict[str, str], a
             if process.stdout:
                 process.stdout.close()
     assert process.returncode == 0
+
+
+async def test_what_runs_is_finished_even_if_nobody_waits_for_it(
+    environ: dict[str, str], authority: Authority
+) -> None:
+    """After SIGTERM an action whose caller hung up goes on to its end, and the broker hears of it."""
+    broker, forge, holder = Broker(), Forge(hold=asyncio.Event()), Holder()
+    async with (
+        broker.listening(authority) as url,
+        forge.listening(authority.server("forge.test").context) as upstream,
+    ):
+        changes = {"DOORWARD_BROKER_URL": url, "DOORWARD_UPSTREAM": upstream, "DOORWARD_ISSUER": ISSUER}
+        process = subprocess.Popen(  # noqa: ASYNC220 - watched by its output
+            [sys.executable, "-m", "doorward.connectors"],
+            env={**os.environ, **environ, **changes},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            port = await _said(process, "listening", "port")
+            tls = ssl.create_default_context(cafile=authority.bundle_file)
+            caller = asyncio.create_task(_comment(port, tls, broker, holder))
+            await until(lambda: forge.seen or caller.done())
+            caller.cancel()
+            await asyncio.wait({caller})
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(ConnectionRefusedError):
+                await _closed(port)
+            assert process.poll() is None
+            forge.hold.set()  # type: ignore[union-attr]
+        finally:
+            process.terminate()
+            await asyncio.to_thread(process.communicate)
+
+    assert [told["outcome"] for told in broker.outcomes] == ["succeeded"]
+    assert process.returncode == 0
+
+
+def test_there_is_time_to_finish_the_slowest_action() -> None:
+    """What each step may take at most, added up, is less than what a connector waits for before it ends."""
+    (upstream,) = [each.default for each in fields(Settings) if each.name == "upstream_seconds"]
+    redeem, tell = broker_client.ATTEMPTS * broker_client.SECONDS, broker_client.SECONDS
+
+    assert redeem + CONNECT_SECONDS + upstream + tell < DRAIN_SECONDS
+
+
+async def _comment(port: int, tls: ssl.SSLContext, broker: Broker, holder: Holder) -> None:
+    args = {"owner": "acme", "repo": "web", "number": 7, "body": "Found it: the hinge."}
+    permit = broker.permit("code", "issue.comment", args)
+    token = broker.mint(permit, holder.thumbprint)
+    body = {"connector": "code", "action": "issue.comment", "args": args, "attachments": []}
+    data = json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", capability.HEADER: token}
+    headers[proof.HEADER] = holder.prove(data, token)
+    async with aiohttp.ClientSession() as http:
+        await http.post(f"https://127.0.0.1:{port}/v1/actions", ssl=tls, data=data, headers=headers)
+
+
+async def _closed(port: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.transport.abort()
+
+
+async def _said(process: subprocess.Popen[str], event: str, member: str) -> int:
+    """The number that a line of the log has under `member`. Raises `AssertionError` if it never comes."""
+
+    def read() -> int:
+        for line in process.stdout or ():
+            found = json.loads(line)
+            if found["event"] == event:
+                return int(found[member])
+        msg = f"the process ended without saying {event}"
+        raise AssertionError(msg)
+
+    return await asyncio.wait_for(asyncio.to_thread(read), 20)
 
 
 def _read_until_listening(process: subprocess.Popen[str], lines: list[str]) -> None:
