@@ -6,6 +6,7 @@ a Revocation that cannot be parsed takes its whole namespace back.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,6 +19,8 @@ from doorward.render import is_enrolled
 from doorward.telemetry import log
 
 _LOG: Final = log.get(__name__)
+_REMEMBERED: Final = 16_384
+"""How many ends are remembered: more than can come while one session is being opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Facts:
     """Running task pods of enrolled namespaces."""
     revoked: dict[str, frozenset[str]] = field(default_factory=dict)
     """UID of each Revocation -> its subjects."""
+    _ended: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    """UID of each task and pod that is over, the latest last -> why."""
 
     def enrolled(self, namespace: str) -> bool:
         """Whether tasks may run there."""
@@ -75,6 +80,14 @@ class Facts:
         """Whether a Revocation covers the task, or this capability of it."""
         wanted = subjects_covering(namespace, task, role) | {revocations.capability(namespace, jti)}
         return any(subjects & wanted for subjects in self.revoked.values())
+
+    def ended(self, *uids: str) -> str | None:
+        """Why one of these tasks and pods is over; None as far as news go.
+
+        By the UID of the pod and not of its task: a task whose pod vanished before its status named
+        it gets a second one.
+        """
+        return next((self._ended[uid] for uid in uids if uid in self._ended), None)
 
     def serving(self, namespace: str, service: str) -> list[Connector]:
         """The Connectors whose Service, and so whose service account, this is."""
@@ -125,6 +138,7 @@ class Facts:
         uid = str(found["metadata"]["uid"])
         if not present or "deletionTimestamp" in found["metadata"]:
             self.tasks.pop(uid, None)
+            self._remember(uid, "the task was deleted")
             return [EndTask(uid, "the task was deleted")]
         task = _parsed(AgentTask, found)
         _keep(self.tasks, uid, task)
@@ -140,11 +154,18 @@ class Facts:
         if reason is None:
             self.pods[key] = Running(uid, owner[0] if owner else "")
             return []
+        self._remember(uid, reason)
         known = self.pods.get(key)
         if known is not None and known.uid == uid:
             del self.pods[key]
         task_uid = owner[0] if owner else known.task_uid if known and known.uid == uid else ""
         return [EndTask(task_uid, reason)] if task_uid else []
+
+    def _remember(self, uid: str, reason: str) -> None:
+        self._ended[uid] = reason
+        self._ended.move_to_end(uid)
+        if len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)
 
     def _revocation(self, found: Object) -> list[Consequence]:
         latch = latch_of(found, self.release_namespace)

@@ -67,6 +67,8 @@ class Opener:
         """Open, or give the session that this key has. Raises `Refusal(task_frozen)` for a thief.
 
         A pod's status may lag behind: both the first evidence and a newer one are waited for.
+        Meanwhile the task may end: news of that found no session to close, so they are looked for
+        last. Nothing is awaited between that look and the return of a session.
         """
         deadline = self.clock() + self.wait_seconds
         pod = claimed.pod
@@ -77,6 +79,7 @@ class Opener:
                 door = Door(thumbprint, evidence, peer)
                 answer = await self.ledger.open_session(pin_of(claimed), door, last_try=late)
                 if not isinstance(answer, NotNewer):
+                    await self._check_ended(claimed)
                     return answer
             elif late:
                 raise Refusal(
@@ -84,6 +87,13 @@ class Opener:
                 )
             await asyncio.sleep(_POLL_SECONDS)
             pod = await self._again(pod)
+
+    async def _check_ended(self, claimed: Claimed) -> None:
+        uid = claimed.task.metadata.uid
+        reason = self.facts.ended(uid, claimed.pod["metadata"]["uid"])
+        if reason is not None:
+            await self.ledger.end(uid, reason)
+            raise Refusal(Code.TASK_ENDED, f"the task has ended: {reason}", ask="apply a new task")
 
     def _check_render(self, claimed: Claimed) -> None:
         """The live pod must be what is rendered from its task.

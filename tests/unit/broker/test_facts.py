@@ -114,6 +114,24 @@ def test_a_pod_that_went_during_a_gap_ends_its_task(facts: Facts) -> None:
     assert facts.pods == {}
 
 
+def test_the_end_of_a_pod_is_not_that_of_the_next(facts: Facts) -> None:
+    """A pod that vanished before anybody took note of it is made again for the same task."""
+    tell(facts, resources.PODS, pod())
+    tell(facts, resources.PODS, pod(), gone=True)
+    tell(facts, resources.PODS, pod(uid="second"))
+
+    assert facts.ended("fix-1-uid", "pod-uid") == "the pod is gone"
+    assert facts.ended("fix-1-uid", "second") is None
+
+
+def test_only_the_latest_ends_are_remembered(facts: Facts) -> None:
+    """They are for sessions that are being opened; memory does not grow with the tasks there were."""
+    for number in range(16_385):
+        tell(facts, resources.PODS, pod(uid=str(number)), gone=True)
+
+    assert [facts.ended(uid) for uid in ("0", "1")] == [None, "the pod is gone"]
+
+
 def test_a_pod_that_is_nobodys_ends_nothing(facts: Facts) -> None:
     """Pods without an AgentTask are not ours."""
     assert tell(facts, resources.PODS, pod(ownerReferences=[]), gone=True) == []

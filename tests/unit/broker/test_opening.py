@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from town import NAMESPACE, World, connector, door_status, namespace, revocation, settled
+from town import NAMESPACE, World, connector, door_status, namespace, revocation, settled, task
 from waiting import until
 
 from doorward.errors import Code, Refusal
-from doorward.kube import Identity, resources
+from doorward.kube import Identity, Resource, resources
 
 
 @pytest.fixture
@@ -250,6 +250,27 @@ async def test_the_first_opening_waits_for_the_kubelet_too(tmp_path: Path) -> No
         world.pod()["status"]["initContainerStatuses"] = [door_status()]
 
         assert (await opening).id
+
+
+@pytest.mark.parametrize("resource", [resources.AGENT_TASKS, resources.PODS], ids=["task", "pod"])
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "terminating"])
+async def test_a_task_that_ends_while_its_session_opens_gets_none(
+    tmp_path: Path, resource: Resource, *, gone: bool
+) -> None:
+    """The news find nothing to close yet; the session that is written after them is closed too."""
+    async with settled(tmp_path, kubelet_seconds=10.0) as world, world.door() as door:
+        token = world.run_task()
+        found = task() if resource is resources.AGENT_TASKS else world.pod()
+        world.pod()["status"]["initContainerStatuses"] = []
+        opening = asyncio.ensure_future(code_of(door.open(token)))
+        await until(lambda: world.town.reviews == 1)
+        metadata = {**found["metadata"], "deletionTimestamp": "2026-11-20T11:00:00Z"}
+        world.tell(resource, {**found, "metadata": metadata}, gone=gone)
+        world.pod()["status"]["initContainerStatuses"] = [door_status()]
+
+        assert await opening == Code.TASK_ENDED
+        assert [row.state for row in world.ledger.reader.tasks()] == ["ended"]
+        assert len(world.broker.sessions) == 0
 
 
 async def test_a_session_is_good_from_its_own_pod_only(world: World) -> None:
