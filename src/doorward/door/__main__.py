@@ -16,7 +16,7 @@ from doorward.telemetry import log
 
 
 def main() -> int:
-    """Run until SIGTERM. Exit code 0 ended, 1 breached, 2 misconfigured, 3 refused by the broker."""
+    """Run to SIGTERM. Exit code 0 ended, 1 broken, 2 misconfigured, 3 refused by the broker, 4 breached."""
     log.configure("door", os.environ.get("DOORWARD_LOG_LEVEL", "info"))
     spare_memory()
     codes: list[int] = []

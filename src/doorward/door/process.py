@@ -24,8 +24,9 @@ from doorward.telemetry import log
 
 T = TypeVar("T")
 
-ENDED, BREACHED, REFUSED = 0, 1, 3
-"""Exit codes: told to stop; a probe got through; the broker will not have this door."""
+ENDED, REFUSED, BREACHED = 0, 3, 4
+"""Exit codes: told to stop; the broker will not have this door; a probe got through. 1 is what Python ends
+with when something broke, so it means nothing else."""
 
 _TEMPORARY: Final = frozenset({Code.UNAVAILABLE, Code.RATE_LIMITED})
 _FIRST_PAUSE: Final = 0.2
