@@ -24,9 +24,10 @@ from doorward.broker import epochs
 from doorward.broker.keyring import KeyRing
 from doorward.broker.places import Places
 from doorward.broker.process import Broker
-from doorward.broker.settings import Settings
+from doorward.broker.settings import CanaryAddress, Settings
 from doorward.core import ids
 from doorward.core.clock import system
+from doorward.door import canary
 from doorward.door.broker import Broker as Door
 from doorward.errors import Code, Refusal
 from doorward.kube import Change, ChangeType, Identity, Object, Resource, resources
@@ -216,6 +217,18 @@ class World:
         finally:
             await made.close()
 
+    def probes(self) -> list[dict[str, Any]]:
+        """What a fenced door finds: each canary that lives, blocked."""
+        names = ("name", "host", "port", "protocol")
+        return [
+            {**dict(zip(names, one.where, strict=True)), "blocked": True}
+            for one in self.broker.canaries.known
+        ]
+
+    async def prove(self, door: Door) -> None:
+        """Report a fence that holds."""
+        await door._ask("POST", "/v1/fence", {"probes": self.probes()})
+
     async def call_hands(self, path: str, body: Any, token: str) -> tuple[int, dict[str, Any]]:
         """A connector's call in plain HTTP: status and document."""
         tls = client_context(self.authority.bundle)
@@ -245,8 +258,18 @@ def door_status(container: str = "containerd://1", restarts: int = 0) -> Object:
 
 @asynccontextmanager
 async def settled(folder: Path, rule: dict[str, Any] | None = None, **settings: Any) -> AsyncIterator[World]:
-    """A world with one role and one Connector in it."""
-    values = {"kubelet_seconds": 0.3, "heartbeat_seconds": 3600.0, "canaries": (), **settings}
+    """A world with one role, one Connector and a canary for each protocol in it."""
+    async with canary.serving("127.0.0.1", 0) as port:
+        canaries = tuple(CanaryAddress(name, "127.0.0.1", port, name) for name in ("tcp", "udp"))
+        async with _settled(folder, rule, {"canaries": canaries, **settings}) as world:
+            yield world
+
+
+@asynccontextmanager
+async def _settled(
+    folder: Path, rule: dict[str, Any] | None, settings: dict[str, Any]
+) -> AsyncIterator[World]:
+    values = {"kubelet_seconds": 0.3, "heartbeat_seconds": 3600.0, **settings}
     authority, town = Authority(folder), Town()
     render = RenderSettings("registry.example/door:1", "10.96.0.1", authority.bundle)
     ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
@@ -270,6 +293,7 @@ async def settled(folder: Path, rule: dict[str, Any] | None = None, **settings: 
         await broker.load()
         broker.heartbeat.seen(broker.heartbeat.next_mark())
         tls = authority.server("doorward-broker.test").context
+        await broker.canaries.probe()
         async with (
             serving.listening(broker.doors(), "127.0.0.1", 0, tls, 1) as doors,
             serving.listening(broker.hands(), "127.0.0.1", 0, tls, 1) as hands,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,7 +14,10 @@ from doorward.core.strictjson import Json
 
 INTERVAL: Final = 3.0
 ALIVE_SECONDS: Final = 10.0
-"""How long one success counts."""
+"""How long one success counts for what doors are told; for a proof of the fence none of the past counts."""
+
+Where = tuple[str, str, int, str]
+"""Name, IP address, port and protocol of something probed."""
 
 
 @dataclass
@@ -26,6 +29,11 @@ class Canary:
     """The IP address that answered: doors resolve no names."""
     answered_at: float | None = None
 
+    @property
+    def where(self) -> Where:
+        """What a door that probed it reports."""
+        return self.address.name, self.host, self.address.port, self.address.protocol
+
 
 @dataclass
 class Canaries:
@@ -36,6 +44,9 @@ class Canaries:
     timeout: float = 2.0
     """Seconds for one probe."""
     known: list[Canary] = field(init=False)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _next: asyncio.Future[None] | None = None
+    """A round that was asked for and has not begun."""
 
     def __post_init__(self) -> None:
         self.known = [Canary(address) for address in self.addresses]
@@ -63,6 +74,31 @@ class Canaries:
     async def probe(self) -> None:
         """Probe each once, all at the same time."""
         await asyncio.gather(*(self._probe(canary) for canary in self.known))
+
+    async def silent(self, blocked: Collection[Where]) -> list[str]:
+        """Protocols for which none of these is a canary that answers from now on; empty when each has one.
+
+        Where no canary is known, that is every protocol: nothing shows then that a fence holds.
+        """
+        asked = self.monotonic()
+        await self._fresh()
+        heard = {
+            canary.address.protocol
+            for canary in self.known
+            if canary.where in blocked and canary.answered_at is not None and canary.answered_at >= asked
+        }
+        return sorted(({address.protocol for address in self.addresses} or {"tcp", "udp"}) - heard)
+
+    async def _fresh(self) -> None:
+        """A round that begins after this call; calls that wait for the same one share it."""
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._round())
+        await asyncio.shield(self._next)
+
+    async def _round(self) -> None:
+        async with self._turn:
+            self._next = None
+            await self.probe()
 
     def _alive(self, canary: Canary) -> bool:
         return canary.answered_at is not None and self.monotonic() - canary.answered_at < ALIVE_SECONDS

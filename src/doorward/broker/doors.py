@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import web
@@ -24,9 +25,14 @@ from doorward.errors import Code, Refusal
 from doorward.ledger import Ledger
 from doorward.render import connectors_of
 from doorward.serving import Buckets, Request, Route
+from doorward.telemetry import log
 from doorward.telemetry.events import Event
 from doorward.tokens.keys import SigningKeys
 
+_LOG: Final = log.get(__name__)
+_AGAIN_SECONDS: Final = 0.5
+_BREACH_SECONDS: Final = 2.0
+"""How long a door waits for its breach to be written down; what it asks for is refused from the first."""
 MAX_TOKEN: Final = 8192
 MAX_PROBES: Final = 64
 
@@ -49,6 +55,7 @@ class Doors:
     openings: Buckets
     peers: Buckets
     calls: Buckets
+    _writing: set[asyncio.Future[None]] = field(default_factory=set)
 
     def routes(self) -> list[Route]:
         """What the listener serves besides the public documents."""
@@ -78,12 +85,15 @@ class Doors:
         through = [probe["name"] for probe in probes if not probe["blocked"]]
         if through:
             await self._breached(opened, through)
+        came = self.sessions.monotonic()
+        await self._heard(probes)
         if not opened.fence_proven:
             names = sorted({str(probe["name"]) for probe in probes})
             await self.ledger.record(
                 Event.FENCE_PROVEN, opened.session.task_uid, session=opened.session.id, probes=names
             )
             opened.fence_proven = True
+        opened.fenced_at = came
         return serving.empty()
 
     async def show_canaries(self, request: Request) -> web.StreamResponse:
@@ -101,6 +111,7 @@ class Doors:
         """`POST /v1/decisions`: a capability for one action, or the no."""
         opened = self._authenticate(request)
         self.heartbeat.check()
+        self.sessions.check_fence(opened)
         return serving.json(await self.decider.decide(opened, request.json(), self.keys()))
 
     def _authenticate(self, request: Request) -> Open:
@@ -137,16 +148,44 @@ class Doors:
         found = connectors_of(claimed.role, self.facts.connectors)
         return [await self.places.document(connector) for connector in found]
 
+    async def _heard(self, probes: Sequence[Mapping[str, Any]]) -> None:
+        """Return when these include a canary that answers us; what is dead seems blocked to everybody."""
+        silent = await self.canaries.silent(
+            {(probe["name"], probe["host"], probe["port"], probe["protocol"]) for probe in probes}
+        )
+        if silent:
+            raise Refusal(
+                Code.UNAVAILABLE,
+                f"no canary that answers was among the blocked probes: {', '.join(silent)}",
+                ask="probe the canaries anew and report again",
+            )
+
     async def _breached(self, opened: Open, through: Sequence[Json]) -> None:
         uid, names = opened.session.task_uid, ", ".join(str(name) for name in through)
         reason = f"the pod reached what it must not reach: {names}"
-        await self.ledger.record(
-            Event.FENCE_BREACHED, uid, session=opened.session.id, probes=[str(name) for name in through]
-        )
-        await self.ledger.freeze(uid, reason)
-        self.sessions.freeze(uid, reason)
+        self.sessions.freeze(uid, reason)  # before the ledger, which may fail
         self.metrics.froze()
+        facts = {"session": opened.session.id, "probes": [str(name) for name in through]}
+        writing = asyncio.ensure_future(self._write_breach(uid, reason, facts))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        await asyncio.wait({writing}, timeout=_BREACH_SECONDS)
         raise Refusal(Code.TASK_FROZEN, reason, ask="the platform team has to look at the fence")
+
+    async def _write_breach(self, uid: str, reason: str, facts: Mapping[str, Json]) -> None:
+        await _until_written(lambda: self.ledger.freeze(uid, reason))
+        await _until_written(lambda: self.ledger.record(Event.FENCE_BREACHED, uid, **facts))
+
+
+async def _until_written(write: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        try:
+            await write()
+        except Refusal as refusal:
+            _LOG.warning("a breach is not written down yet", why=str(refusal))
+        else:
+            return
+        await asyncio.sleep(_AGAIN_SECONDS)
 
 
 def parse_token(body: Mapping[str, Json]) -> str:

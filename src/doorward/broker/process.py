@@ -103,6 +103,7 @@ class Broker:
                 metrics=self.metrics,
                 clock=self.clock,
                 effects=self.effects,
+                over=self.sessions.over,
                 issuer=self.settings.issuer,
                 epoch=self.epoch.id,
             ),

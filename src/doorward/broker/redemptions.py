@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -89,6 +89,8 @@ class Redeemer:
     metrics: Metrics
     clock: Clock
     effects: Effects
+    over: Callable[[str], Refusal | None]
+    """Why a task, by its UID, gets nothing any more; known before the ledger has written it."""
     issuer: str
     epoch: str
 
@@ -137,7 +139,7 @@ class Redeemer:
 
     async def _heed_news(self, found: Capability, hands: Hands, instance: str) -> None:
         """What the news has said counts at once, however much waits to be written into the ledger."""
-        refusal = standing(self.facts, found)
+        refusal = standing(self.facts, found) or self.over(found.subject)
         if refusal is None:
             return
         await self.ledger.record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from doorward.serving import Request
 from doorward.tokens import proof
 from doorward.tokens.proof import Call, Nonces, Proof
 
+FENCE_SECONDS: Final = 90.0
+"""How long one report of the fence counts; doors send one every 30 s."""
 _MAX_ENDED: Final = 10_000
 
 
@@ -26,6 +29,9 @@ class Open:
     session: Session
     pinned_role: AgentRole
     fence_proven: bool = False
+    """Whether this process has written down that the fence was proven."""
+    fenced_at: float | None = None
+    """Since when, in monotonic seconds, the latest news that the fence holds counts."""
 
 
 @dataclass
@@ -36,6 +42,7 @@ class Sessions:
     nonces: Nonces = field(default_factory=Nonces)
     on_freeze: Callable[[str], None] = lambda _: None
     """Told the UID of each task that freezes."""
+    monotonic: Callable[[], float] = time.monotonic
     roles: dict[str, AgentRole] = field(default_factory=dict)
     """Task UID -> its pinned role."""
     _open: dict[str, Open] = field(default_factory=dict)
@@ -48,7 +55,10 @@ class Sessions:
         return len(self._open)
 
     def load(self, tasks: Iterable[TaskRow], sessions: Iterable[Session]) -> None:
-        """Take over what the ledger holds. Raises `Refusal` when a pinned role cannot be read."""
+        """Take over what the ledger holds. Raises `Refusal` when a pinned role cannot be read.
+
+        Agents of these sessions started behind a proven fence: it counts until their doors report again.
+        """
         for row in tasks:
             if row.state == "ended":
                 continue
@@ -56,7 +66,7 @@ class Sessions:
             if row.state == "frozen":
                 self.freeze(row.uid, row.reason or "")
         for session in sessions:
-            self._open[session.id] = Open(session, self.roles[session.task_uid])
+            self._open[session.id] = Open(session, self.roles[session.task_uid], fenced_at=self.monotonic())
 
     def add(self, session: Session, role: AgentRole, replaced: str | None = None) -> Open:
         """A session that was opened; the one it replaces is forgotten."""
@@ -85,6 +95,19 @@ class Sessions:
         while len(self._ended) > _MAX_ENDED:
             _, oldest = self._ended.popitem(last=False)
             self._over.pop(oldest.session.task_uid, None)
+
+    def over(self, task_uid: str) -> Refusal | None:
+        """Why the task gets nothing any more; None while it may."""
+        return self._over.get(task_uid)
+
+    def check_fence(self, opened: Open) -> None:
+        """Raise `Refusal(unavailable)` unless the fence was shown to hold a short while ago."""
+        if opened.fenced_at is None or self.monotonic() - opened.fenced_at >= FENCE_SECONDS:
+            raise Refusal(
+                Code.UNAVAILABLE,
+                f"nothing has shown for {FENCE_SECONDS:.0f} seconds that the fence of the pod holds",
+                ask="wait for the door's next report",
+            )
 
     def prove(self, request: Request) -> Proof:
         """The proof of an opening, fresh. Raises `Refusal(proof_invalid)`."""

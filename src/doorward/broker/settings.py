@@ -116,7 +116,8 @@ class Settings:
     canaries: tuple[CanaryAddress, ...] = setting(
         "DOORWARD_CANARIES",
         canaries,
-        "listeners that task pods must not reach, as name=host:port/tcp or /udp, separated by commas",
+        "listeners that task pods must not reach, as name=host:port/tcp or /udp, separated by commas; "
+        "without one nothing is decided",
         canaries(
             "canary-tcp=doorward-canary.doorward-system.svc:8471/tcp,"
             "canary-udp=doorward-canary.doorward-system.svc:8471/udp"

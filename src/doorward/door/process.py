@@ -102,14 +102,23 @@ class Life:
         canaries: Sequence[Canary] = session.canaries
         streaks, sightings = await self._rounds(canaries, {})
         pause = _FIRST_PAUSE
-        while waiting := fence.missing(streaks, canaries):
+        while waiting := fence.missing(streaks, canaries) or await self._unheard(broker, sightings):
             log.get(__name__).warning("the agent has to wait for the fence", waiting=waiting)
             await self.pause(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             # News from before the wait is none: a canary that died meanwhile would look like a fence.
             canaries = await self._refreshed(broker, ())
             streaks, sightings = await self._rounds(canaries, streaks)
-        await self._persist("report the fence", lambda: broker.report_fence(sightings))
+
+    async def _unheard(self, broker: Broker, sightings: Sequence[Sighting]) -> list[str]:
+        """Report the fence. Why the broker does not take it for now; empty when it does."""
+        try:
+            await broker.report_fence(sightings)
+        except Refusal as refusal:
+            if refusal.code not in _TEMPORARY:
+                raise
+            return [f"the broker: {refusal.detail}"]
+        return []
 
     async def _rounds(self, canaries: Sequence[Canary], streaks: Streaks) -> tuple[Streaks, list[Sighting]]:
         targets = self._targets(canaries)

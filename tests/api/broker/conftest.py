@@ -26,7 +26,8 @@ from doorward import catalogue
 from doorward.api.v1alpha1 import AgentRole, AgentTask, Connector
 from doorward.broker.places import Places
 from doorward.broker.process import serve
-from doorward.broker.settings import Settings
+from doorward.broker.settings import CanaryAddress, Settings
+from doorward.door import canary
 from doorward.door.broker import Broker as Door
 from doorward.kube import connect
 from doorward.render import RenderSettings, render_pod
@@ -287,7 +288,9 @@ def running(settings: Settings, broker_kubeconfig: Path, authority: Authority) -
             doors.append(made)
             return made
 
-        async with connect(str(broker_kubeconfig)) as client:
+        async with canary.serving("127.0.0.1", 0) as port, connect(str(broker_kubeconfig)) as client:
+            there = tuple(CanaryAddress(name, "127.0.0.1", port, name) for name in ("tcp", "udp"))
+            chosen = replace(chosen, canaries=there)
             serving = asyncio.ensure_future(serve(chosen, stop, client, Places(resolve)))
             try:
                 await listening(chosen.listen[1], serving)

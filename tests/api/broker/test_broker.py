@@ -18,7 +18,9 @@ from waiting import until
 
 from devcluster.kubectl import Kubectl
 from doorward.broker.settings import Settings
+from doorward.door import fence
 from doorward.door.broker import Broker as Door
+from doorward.door.fence import Reach, Sighting
 from doorward.errors import Code, Refusal
 from doorward.serving import client_context
 
@@ -42,6 +44,16 @@ async def once_ready(attempt: Callable[[], Any], seconds: float = 60.0) -> Any:
                 if refusal.code not in {Code.UNAVAILABLE, Code.SESSION_INVALID, Code.RATE_LIMITED}:
                     raise
             await asyncio.sleep(0)
+
+
+async def prove(door: Door) -> None:
+    """Report a fence that holds, as soon as the broker knows its canaries."""
+
+    async def attempt() -> None:
+        found = fence.targets(await door.canaries(), "127.0.0.1", "127.0.0.1")
+        await door.report_fence([Sighting(target, Reach.BLOCKED) for target in found])
+
+    await once_ready(attempt)
 
 
 async def until_code(attempt: Callable[[], Any], code: Code, seconds: float = 60.0) -> None:
@@ -83,6 +95,7 @@ async def test_a_live_door_opens_decides_and_its_connector_redeems(
     async with running() as make:
         door: Door = make()
         session = await once_ready(lambda: door.open(token))
+        await prove(door)
         decision = await once_ready(lambda: door.decide("code", "issue.comment", ARGS))
         kubectl.apply(
             {
@@ -185,6 +198,7 @@ async def test_a_revocation_stops_decisions_and_redemptions(
     async with running() as make:
         door: Door = make()
         await once_ready(lambda: door.open(token))
+        await prove(door)
         decision = await once_ready(lambda: door.decide("code", "issue.comment", ARGS))
         hands = hands_token(kubectl)
         place.revoke(tasks=["fix"])
@@ -234,6 +248,7 @@ async def test_a_restart_keeps_sessions_and_a_lost_ledger_freezes_them(
     async with running() as make:
         door: Door = make(key)
         session = await once_ready(lambda: door.open(token))
+        await prove(door)
         await once_ready(lambda: door.decide("code", "issue.comment", ARGS))
         await anchored(place.kubectl)
     async with running() as make:

@@ -37,6 +37,7 @@ async def denied(waiting: Any) -> Refusal:
 
 async def opened(world: World, door: Door, name: str = "fix-1") -> None:
     await door.open(world.run_task(name))
+    await world.prove(door)
 
 
 def bodies(world: World, event: str) -> list[dict[str, Any]]:
@@ -74,6 +75,7 @@ async def test_an_action_from_decision_to_outcome(world: World) -> None:
         "epoch.started",
         "task.pinned",
         "session.opened",
+        "fence.proven",
         "action.permitted",
         "capability.redeemed",
         "outcome.reported",
@@ -356,8 +358,7 @@ async def test_a_probe_that_got_through_freezes_the_task(world: World) -> None:
     async with world.door() as door:
         await opened(world, door)
         decision = await door.decide("code", "issue.comment", ARGS)
-        probe = {"name": "canary", "host": "10.0.0.1", "port": 1, "protocol": "tcp", "blocked": True}
-        await door._ask("POST", "/v1/fence", {"probes": [probe]})
+        probe, *_ = world.probes()
         await denied(door._ask("POST", "/v1/fence", {"probes": [probe, {**probe, "blocked": False}]}))
         refusal = await denied(door.decide("code", "issue.comment", ARGS))
         _, answer = await world.redeem(decision.capability, world.hands_token())

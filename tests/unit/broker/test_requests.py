@@ -117,10 +117,11 @@ async def test_a_proof_is_for_one_request_once(world: World) -> None:
 async def test_a_session_has_its_own_bucket(tmp_path: Path) -> None:
     """A busy agent is told to wait before anything costs; nothing of that is written down."""
     async with (
-        settled(tmp_path, requests_per_second=0.001, request_burst=5) as world,
+        settled(tmp_path, requests_per_second=0.001, request_burst=6) as world,
         world.door() as door,
     ):
         await door.open(world.run_task())
+        await world.prove(door)
         codes = []
         for _ in range(8):
             with pytest.raises(Refusal) as caught:
@@ -196,6 +197,7 @@ async def test_too_many_denials_freeze_the_task(tmp_path: Path) -> None:
     """An agent that keeps trying is not an agent at work."""
     async with settled(tmp_path, max_denials=3) as world, world.door() as door:
         await door.open(world.run_task())
+        await world.prove(door)
         codes = []
         for _ in range(6):
             with pytest.raises(Refusal) as caught:

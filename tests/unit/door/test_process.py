@@ -146,6 +146,24 @@ async def test_while_a_canary_answers_the_agent_waits(running: Any, protocol: st
         assert door.broker.fences[0][0]["blocked"] is True
 
 
+async def test_a_report_that_is_not_taken_is_not_repeated(running: Any) -> None:
+    """What the broker does not take as a proof is old news by the next attempt: the door probes anew."""
+    port = _free_port()
+    refuse = {"/v1/fence": Refusal(Code.UNAVAILABLE, "no canary that answers was among the blocked probes")}
+    async with running([_canary(port)], refuse) as door:
+        await until(lambda: door.pauses.taken)
+        async with canary.serving("127.0.0.1", port):
+            del door.broker.refuse["/v1/fence"]
+            door.pauses.allowed.release()
+            await until(lambda: len(door.pauses.taken) > 1 or door.ready.exists())
+
+            assert (door.ready.exists(), door.broker.fences) == (False, [])
+        door.pauses.allowed.release()
+        await until(door.ready.exists)
+
+        assert door.broker.paths()[-1] == "/v1/fence"
+
+
 async def test_a_dead_canary_proves_nothing(running: Any) -> None:
     """What the broker does not know to be alive is not evidence, however dead it is."""
     async with running([_canary(_free_port(), alive=False)]) as door:
