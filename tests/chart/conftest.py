@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -45,6 +46,28 @@ def render(helm: Path) -> Render:
             "--namespace", namespace, "--kube-version", KUBERNETES, *defaults, *flags,
         ]  # fmt: skip
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    return run
+
+
+@pytest.fixture
+def connector_notes(render: Render, tmp_path: Path) -> Render:
+    """`connector_notes(*flags)`: what helm tells whoever installs a connector.
+
+    `helm template` leaves notes out and `helm install` wants a cluster, so a copy of the chart shows them
+    in a manifest.
+    """
+    copy = tmp_path / "chart"
+    shutil.copytree(ROOT / "charts" / "doorward-connector", copy)
+    notes = (copy / "templates" / "NOTES.txt").read_text("utf-8")
+    (copy / "templates" / "_notes.tpl").write_text('{{ define "notes" }}' + notes + "{{ end }}")
+    shown = 'kind: Notes\napiVersion: v1\nmetadata: {name: notes}\ntext: {{ include "notes" . | toJson }}\n'
+    (copy / "templates" / "notes.yaml").write_text(shown)
+
+    def run(*flags: str) -> str:
+        (only,) = objects(render(str(copy), "--show-only", "templates/notes.yaml", *flags))
+        text: str = only["text"]
+        return text
 
     return run
 

@@ -312,7 +312,9 @@ def test_custom_resources_survive_the_release_unless_told_otherwise(render: Call
         ("doorward", ["--set", "oprator.replicas=3"], "oprator"),
         ("doorward", ["--set", "operator.image.digest=sha256:1"], "digest"),
         ("doorward", ["--set", "enrolled[0].name=doorward-system"], "own namespace"),
+        ("doorward", ["--set", "networkPolicies.apiServerCidrs={10.96.0.1}"], "apiServerCidrs"),
         ("doorward-connector", ["--set", "name="], "name"),
+        ("doorward-connector", ["--set", "upstream.cidrs={git.example}"], "cidrs"),
         ("doorward-connector", ["--set", "upstream.url=git.example"], "url"),
         ("doorward-connector", ["--set", "credential.existingSecret="], "existingSecret"),
         ("doorward-connector", ["--set", "doorward.namespace=doorward-code"], "namespace of its own"),
@@ -356,6 +358,35 @@ def test_every_part_has_a_network_policy(chart: str, manifests: Manifests) -> No
 
     assert set(policies) == {name for name, _ in _pods(found)}
     assert {tuple(spec["policyTypes"]) for spec in policies.values()} == {("Ingress", "Egress")}
+
+
+def _ways_to_the_api_server(found: list[Manifest]) -> dict[str, Any]:
+    return {
+        each["metadata"]["name"]: rule.get("to")
+        for each in found
+        if each["kind"] == "NetworkPolicy"
+        for rule in each["spec"]["egress"]
+        if {"port": 6443, "protocol": "TCP"} in rule["ports"]
+    }
+
+
+def test_the_way_to_the_api_server_is_as_narrow_as_its_addresses_are_known(
+    manifests: Manifests, render: Callable[..., str]
+) -> None:
+    """Any address as long as none is named; then these and no others, for every part that goes there."""
+    parts = [f"doorward-{part}" for part in ("operator", "admission", "broker", "certificates")]
+    cidrs = "networkPolicies.apiServerCidrs={10.96.0.1/32,fd00::1/128}"
+    named = [{"ipBlock": {"cidr": "10.96.0.1/32"}}, {"ipBlock": {"cidr": "fd00::1/128"}}]
+    narrow = [each for each in yaml.safe_load_all(render("doorward", "--set", cidrs)) if each]
+
+    assert _ways_to_the_api_server(manifests["doorward"]) == dict.fromkeys(parts)
+    assert _ways_to_the_api_server(narrow) == dict.fromkeys(parts, named)
+
+
+def test_the_notes_warn_of_a_connector_that_may_connect_anywhere(connector_notes: Callable[..., str]) -> None:
+    """Who leaves out the upstream's addresses is told what that opens, and how to close it."""
+    assert "any address on port 443, port 8443.\n" in connector_notes("--set", "upstream.ports={443,8443}")
+    assert "WARNING" not in connector_notes("--set", "upstream.cidrs={203.0.113.7/32}")
 
 
 def test_task_pods_reach_connectors_of_enrolled_namespaces_only(manifests: Manifests) -> None:
