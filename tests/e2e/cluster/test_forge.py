@@ -86,8 +86,13 @@ def test_nobody_does_the_duty_of_another(account: As) -> None:
         == 403
     )
     reviewer("POST", f"{path}/reviews", {"event": "APPROVED", "body": "good"})
-    merger("POST", f"{path}/merge", {"Do": "merge"})
-    assert author("GET", path)["merged"]
+
+    def merged() -> bool:
+        """The forge looks at a pull request again after a review; until it has, it says 'later' (405)."""
+        merger("POST", f"{path}/merge", {"Do": "merge"})
+        return bool(author("GET", path)["merged"])
+
+    assert until(merged, "the merge of an approved pull request")
 
 
 def test_the_access_log_names_method_path_user_and_status(facts: dict[str, str], account: As) -> None:
