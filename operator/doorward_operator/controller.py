@@ -33,6 +33,8 @@ from doorward_operator.writer import ORPHAN_GRACE_SECONDS, NameTaken, NotLeading
 
 PASSES: Final = 6
 """Most plans that one key gets in a row; a task takes three from nothing to its pod."""
+REPAIRS: Final = 2
+"""Most writes to one object of the surroundings in a row: applying it, and taking away what it held."""
 FRESH_SECONDS: Final = 60.0
 """How long a new leader reads a task live before making its pod: its caches may lag behind."""
 KEY_SECONDS: Final = 120.0
@@ -138,15 +140,26 @@ class Controller:
             namespace = namespace_of(desired)
             if not self._world.enrolled(namespace) or namespace in self._world.unreadable:
                 continue
-            store = self._world.store_of(desired["kind"])
-            live = store.get(namespace, name_of(desired))
-            gap = missing(live, desired)
-            if gap is not None:
-                store.put(await self._parts.writer.repair(gap))
-                wrote = True
-            if gap is not None and live is not None:  # it may have selected pods of other roles
+            live = self._world.store_of(desired["kind"]).get(namespace, name_of(desired))
+            repaired = await self._repair(desired)
+            wrote = wrote or repaired
+            if repaired and live is not None:  # it may have selected pods of other roles
                 self._add(self._world.tasks_of(namespace))
             self._wake_waiting(desired)
+        return wrote
+
+    async def _repair(self, desired: Object) -> bool:
+        """Put one object right; True when that took a write.
+
+        Applying takes nothing away: what an object without our labels held already is seen after it.
+        """
+        store, wrote = self._world.store_of(desired["kind"]), False
+        for _ in range(REPAIRS):
+            gap = missing(store.get(namespace_of(desired), name_of(desired)), desired)
+            if gap is None:
+                break
+            store.put(await self._parts.writer.repair(gap))
+            wrote = True
         return wrote
 
     def _wake_waiting(self, desired: Object) -> None:

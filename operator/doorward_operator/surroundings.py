@@ -23,14 +23,15 @@ class Missing:
 def missing(live: Object | None, desired: Object) -> Missing | None:
     """What has to be done so that the live object is the desired one; None when it is.
 
-    Server-side apply takes nothing away that another manager added, and an egress rule or a secret
-    that somebody added is exactly what must not stay.
+    Server-side apply takes nothing away that another manager added, and an egress rule, a secret or
+    the identity of a cloud that somebody added is exactly what must not stay.
     """
     if live is None:
         return Missing(desired, None)
-    extras = _nulls(live, desired)
-    if extras:
-        return Missing(desired, {**_laid_over(desired, extras), "metadata": _bound(live, desired)})
+    extras, strange = _nulls(live, desired), _strange(live, desired)
+    if extras or strange:
+        metadata = {**_bound(live, desired), **({"annotations": strange} if strange else {})}
+        return Missing(desired, {**_laid_over(desired, extras), "metadata": metadata})
     return None if _matches(live, desired) else Missing(desired, None)
 
 
@@ -57,6 +58,17 @@ def _nulls(live: Object, desired: Object) -> Object:
             inner = dict.fromkeys(item.keys() - desired[key].keys())
             found |= {key: inner} if inner else {}
     return found
+
+
+def _strange(live: Object, desired: Object) -> Object:
+    """Annotations of an account that are not ours, as a merge patch that removes them.
+
+    Clouds read from them whom the pods of an account may act as.
+    """
+    if desired["kind"] != "ServiceAccount":
+        return {}
+    ours = desired["metadata"].get("annotations", {})
+    return dict.fromkeys(live["metadata"].get("annotations", {}).keys() - ours.keys())
 
 
 def _laid_over(desired: Object, extras: Object) -> Object:

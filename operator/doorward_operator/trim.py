@@ -30,6 +30,14 @@ def whole(found: Mapping[str, Any]) -> Object:
     return {**kept, "metadata": _metadata(found)}
 
 
+def account(found: Mapping[str, Any]) -> Object:
+    """The service account with its annotations: clouds give identities by them."""
+    kept, annotations = whole(found), found["metadata"].get("annotations")
+    if annotations:
+        kept["metadata"]["annotations"] = annotations
+    return kept
+
+
 def task(found: Mapping[str, Any]) -> Object:
     """The task without its input, which only the agent reads."""
     kept = whole(found)

@@ -46,7 +46,7 @@ class World:
         self.namespaces = Store(trim.namespace)
         self.pods = Store(trim.pod, group=_group_of)
         self.policies = Store(trim.whole, group=_everything)
-        self.accounts = Store(trim.whole)
+        self.accounts = Store(trim.account)
         self.unreadable: dict[str, float] = {}
         """Enrolled namespaces whose pods and policies are not known yet, and since when."""
         self._obstacles: dict[str, tuple[tuple[int, ...], Finding | None]] = {}

@@ -247,6 +247,33 @@ def test_a_secret_in_an_account_is_taken_out(started: tuple[Any, dict[str, Any]]
     until(lambda: not place.get(*account).get("imagePullSecrets"), "the secret to be out")
 
 
+def test_an_account_that_was_there_before_keeps_nothing(place: Any, replicas: Any, kubectl: Kubectl) -> None:
+    """Neither the identity of a cloud nor a secret, though it has no label of ours and so is not followed."""
+    metadata = {"name": "doorward-role-fixer", "namespace": place.namespace}
+    cloud = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/admin"}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {**metadata, "annotations": cloud}}
+    kubectl.apply({**account, "secrets": [{"name": "s"}], "imagePullSecrets": [{"name": "registry"}]})
+    replicas.start()
+    place.task()
+    place.pod()
+    found = place.get("serviceaccount", "doorward-role-fixer")
+
+    assert "annotations" not in found["metadata"]
+    assert {"secrets", "imagePullSecrets"}.isdisjoint(found)
+
+
+def test_an_identity_added_to_an_account_is_taken_out(
+    started: tuple[Any, dict[str, Any]], kubectl: Kubectl
+) -> None:
+    """Later pods of the role would get it."""
+    place, _ = started
+    account = ("serviceaccount", "doorward-role-fixer")
+    kubectl(
+        "annotate", *account, "-n", place.namespace, "eks.amazonaws.com/role-arn=arn:aws:iam::1:role/admin"
+    )
+    until(lambda: "annotations" not in place.get(*account)["metadata"], "the identity to be out")
+
+
 def test_a_refused_pod_is_explained(place: Any, replicas: Any, kubectl: Kubectl) -> None:
     """What the API server says against a pod stands in the task, and goes with its cause."""
     quota = {

@@ -72,3 +72,36 @@ def test_what_was_added_is_taken_away_and_only_from_this_version() -> None:
     assert wanted.repair["spec"] == {**DESIRED["spec"], "ingress": None}
     assert wanted.repair["imagePullSecrets"] is None
     assert wanted.repair["metadata"]["resourceVersion"] == "5"
+
+
+ACCOUNT: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "ServiceAccount",
+    "automountServiceAccountToken": False,
+    "metadata": {"name": "a", "namespace": "n", "labels": {"app": "d"}},
+}
+
+
+def test_an_account_keeps_no_annotation_of_others() -> None:
+    """A cloud gives the pods of an account the identity that an annotation names."""
+    found = copy.deepcopy(ACCOUNT)
+    found["metadata"] |= {"resourceVersion": "5", "annotations": {"cloud.example/role": "admin"}}
+    wanted = missing(found, ACCOUNT)
+
+    assert wanted is not None
+    assert wanted.repair == {
+        "automountServiceAccountToken": False,
+        "metadata": {
+            "annotations": {"cloud.example/role": None},
+            "labels": {"app": "d"},
+            "resourceVersion": "5",
+        },
+    }
+
+
+def test_annotations_of_a_policy_may_stay() -> None:
+    """They open nothing, and tools leave their notes there."""
+    found = live()
+    found["metadata"]["annotations"] = {"tool.example/note": "seen"}
+
+    assert missing(found, DESIRED) is None
