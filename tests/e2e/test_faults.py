@@ -107,7 +107,8 @@ import time
 end = time.monotonic() + 30
 while True:
     try:
-        request = urllib.request.Request(url, body.replace(b"read only", b"back"), {"Content-Type": "application/json"})
+        said = body.replace(b"read only", b"back")
+        request = urllib.request.Request(url, said, {"Content-Type": "application/json"})
         print(json.dumps(json.load(urllib.request.urlopen(request, timeout=120))["receipt"]))
         break
     except urllib.error.HTTPError as error:
