@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -235,8 +234,3 @@ def _events(site: Site, namespace: str) -> str:
     pods_said = site.kubectl("get", "pods", "-n", namespace, "-o", "wide")
     events = site.kubectl("get", "events", "-n", namespace, "--sort-by=.lastTimestamp")
     return pods_said + "\n".join(events.splitlines()[-15:])
-
-
-def known_images() -> str:
-    """JSON of every part's reference, for the transcript."""
-    return json.dumps({name: image.reference for name, image in _loaded().items()})

@@ -26,6 +26,7 @@ from doorward.api.v1alpha1.fields import (
     Count,
     Expression,
     FreeObject,
+    Generation,
     Glob,
     Globs,
     Name,
@@ -137,7 +138,7 @@ class AgentRoleStatus(Observed):
 
     conditions: Conditions = ()
     """Accepted: every rule can be held by the Connector it names."""
-    observed_generation: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
+    observed_generation: Generation = 0
     """The generation of the spec that this status speaks of."""
 
 

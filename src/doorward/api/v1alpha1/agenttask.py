@@ -30,6 +30,7 @@ from doorward.api.v1alpha1.fields import (
     Decimals,
     Expression,
     FreeObject,
+    Generation,
     Globs,
     Name,
     Timestamp,
@@ -189,7 +190,7 @@ class AgentTaskStatus(Observed):
     """Where the task stands, in one word for people."""
     conditions: Conditions = ()
     """Accepted, PolicyReady, IdentityReady, FenceProven, Running and Complete."""
-    observed_generation: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
+    observed_generation: Generation = 0
     """The generation of the spec that this status speaks of."""
     pod_name: Annotated[str | None, StringConstraints(max_length=253)] = None
     """The pod of this task; there is never a second one."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
-
-from pydantic import Field
+from typing import ClassVar
 
 from doorward.api.v1alpha1.base import (
     AGE,
@@ -19,7 +17,7 @@ from doorward.api.v1alpha1.base import (
     state_of,
 )
 from doorward.api.v1alpha1.conditions import Conditions
-from doorward.api.v1alpha1.fields import Digest, ObjectName, Sentence, User
+from doorward.api.v1alpha1.fields import Digest, Generation, ObjectName, Sentence, User
 
 
 class Answer(StrEnum):
@@ -51,7 +49,7 @@ class ApprovalStatus(Observed):
 
     conditions: Conditions = ()
     """Accepted: the answer counts towards the quorum."""
-    observed_generation: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
+    observed_generation: Generation = 0
     """The generation of the spec that this status speaks of."""
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from doorward.api.v1alpha1.base import Observed
-from doorward.api.v1alpha1.fields import Timestamp
+from doorward.api.v1alpha1.fields import Generation, Timestamp
 
 
 class ConditionType(StrEnum):
@@ -37,7 +37,7 @@ class Condition(Observed):
     """A sentence for people, ending with what to do next."""
     last_transition_time: Timestamp
     """When the status last changed."""
-    observed_generation: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
+    observed_generation: Generation = 0
     """The generation of the spec that this condition speaks of."""
 
 

@@ -21,7 +21,16 @@ from doorward.api.v1alpha1.base import (
     state_of,
 )
 from doorward.api.v1alpha1.conditions import Conditions
-from doorward.api.v1alpha1.fields import ApprovalPolicy, Digest, LabelKey, LabelValue, Name, Resources, form
+from doorward.api.v1alpha1.fields import (
+    ApprovalPolicy,
+    Digest,
+    Generation,
+    LabelKey,
+    LabelValue,
+    Name,
+    Resources,
+    form,
+)
 from doorward.core.effect import Effect
 
 _VALUES: Final = rule(
@@ -140,7 +149,7 @@ class ConnectorStatus(Observed):
 
     conditions: Conditions = ()
     """Ready: the connector answers with the pinned catalogue."""
-    observed_generation: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
+    observed_generation: Generation = 0
     """The generation of the spec that this status speaks of."""
 
 

@@ -71,6 +71,9 @@ Decimals = Annotated[
 ]
 Timestamp = Annotated[str, StringConstraints(max_length=64), Field(json_schema_extra={"format": "date-time"})]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+Generation = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""A `metadata.generation`; zero before anybody has looked."""
 ResourceValues = Annotated[
     Mapping[Attribute, Annotated[str, StringConstraints(max_length=1024)]], Field(max_length=16)
 ]

@@ -21,6 +21,7 @@ from doorward.api.v1alpha1.conditions import Conditions
 from doorward.api.v1alpha1.fields import (
     ActionName,
     Digest,
+    Generation,
     Name,
     ObjectName,
     ResourceValues,
@@ -94,7 +95,7 @@ class GrantStatus(Observed):
     """When the Grant stops being usable."""
     conditions: Conditions = ()
     """Ready: the action may happen now."""
-    observed_generation: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
+    observed_generation: Generation = 0
     """The generation of the spec that this status speaks of."""
 
 

@@ -19,7 +19,7 @@ from doorward.api.v1alpha1.base import (
     state_of,
 )
 from doorward.api.v1alpha1.conditions import Conditions
-from doorward.api.v1alpha1.fields import Name, ObjectName, Sentence, Timestamp, Uid
+from doorward.api.v1alpha1.fields import Generation, Name, ObjectName, Sentence, Timestamp, Uid
 
 _SOMETHING: Final = rule(
     "(has(self.everything) && self.everything) || (has(self.tasks) && size(self.tasks) > 0)"
@@ -60,7 +60,7 @@ class RevocationStatus(Observed):
     """When the ledger took it in; from then on nothing revoked is redeemed."""
     conditions: Conditions = ()
     """Complete: the ledger holds the revocation."""
-    observed_generation: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
+    observed_generation: Generation = 0
     """The generation of the spec that this status speaks of."""
 
 
