@@ -11,6 +11,7 @@ so a reason read anywhere can be searched for everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -94,6 +95,7 @@ class Refusal(DoorwardError):  # noqa: N818 - the name is the meaning: a no is a
     """A no: which code, which rule said so, what would have been allowed, how to ask.
 
     `status` overrides the code's HTTP status where the protocol has a more exact one (405, 413, 415).
+    `members` are further members of the problem document, of those that `core.problem` lets through.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Refusal(DoorwardError):  # noqa: N818 - the name is the meaning: a no is a
         ask: str | None = None,
         decision: str | None = None,
         status: int | None = None,
+        members: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
@@ -115,3 +118,4 @@ class Refusal(DoorwardError):  # noqa: N818 - the name is the meaning: a no is a
         self.ask = ask
         self.decision = decision
         self.status = status or code.status
+        self.members = dict(members or {})

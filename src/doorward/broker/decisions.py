@@ -11,8 +11,10 @@ from typing import Any, Final
 
 from doorward import policy
 from doorward.api.v1alpha1 import AgentTask, Connector
+from doorward.broker import pleas
 from doorward.broker.facts import Facts
 from doorward.broker.metrics import Metrics
+from doorward.broker.pleas import Plea
 from doorward.broker.sessions import Open, Sessions
 from doorward.catalogue import Catalogue, load
 from doorward.core import digest
@@ -32,6 +34,7 @@ from doorward.tokens.mint import Binding
 
 MAX_ATTACHMENTS: Final = 16
 _MEMBERS: Final = frozenset({"request", "connector", "action", "args", "attachments"})
+_SHAPE: Final = "{request, connector, action, args, attachments, reason?, escalation?}"
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -44,6 +47,7 @@ class Wish:
 
     request: str
     wanted: ActionRequest
+    plea: Plea
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +187,7 @@ class Effects:
 
 def parse(body: Mapping[str, Json]) -> Wish:
     """The closed shape of a request for a decision. Raises `Refusal(malformed)`."""
-    if set(body) != _MEMBERS:
+    if set(body) - pleas.MEMBERS != _MEMBERS:
         raise _malformed(f"the members must be exactly {', '.join(sorted(_MEMBERS))}")
     match body:
         case {
@@ -196,7 +200,7 @@ def parse(body: Mapping[str, Json]) -> Wish:
             found = tuple(_attachment(item) for item in attachments)
             if len(found) > MAX_ATTACHMENTS or len({item.name for item in found}) != len(found):
                 raise _malformed(f"at most {MAX_ATTACHMENTS} attachments, each with its own name")
-            return Wish(request, ActionRequest(connector, action, args, found))
+            return Wish(request, ActionRequest(connector, action, args, found), pleas.parse(body))
     raise _malformed("request is a UUID, connector and action are names, args an object, attachments a list")
 
 
@@ -269,4 +273,8 @@ def _row(row: policy.VisibleAction, used: Mapping[Any, int]) -> dict[str, Json]:
 
 
 def _malformed(detail: str) -> Refusal:
-    return Refusal(Code.MALFORMED, detail, allowed="{request, connector, action, args, attachments}")
+    return Refusal(
+        Code.MALFORMED,
+        detail,
+        allowed=_SHAPE,
+    )

@@ -7,6 +7,8 @@ from typing import Final
 from doorward.errors import Code, Refusal
 
 MEDIA_TYPE: Final = "application/problem+json"
+MEMBERS: Final = ("grant", "pending")
+"""Members beyond the usual ones: the Grant that waits, and {expires, quorum, approvals} of it."""
 _TYPE_PREFIX: Final = "https://doorward.dev/problems/"
 
 
@@ -22,6 +24,7 @@ def document(refusal: Refusal) -> dict[str, object]:
         "allowed": refusal.allowed,
         "ask": refusal.ask,
         "decision": refusal.decision,
+        **{name: refusal.members.get(name) for name in MEMBERS},
     }
     return {name: value for name, value in members.items() if value is not None}
 
@@ -35,5 +38,6 @@ def from_document(document: object, status: int) -> Refusal:
         Code(document["code"]),
         str(document.get("detail", "")),
         status=status,
+        members={name: document[name] for name in MEMBERS if name in document},
         **{name: value for name, value in texts.items() if isinstance(value, str)},
     )

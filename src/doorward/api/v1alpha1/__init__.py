@@ -43,7 +43,7 @@ from doorward.api.v1alpha1.connector import (
     Tenant,
 )
 from doorward.api.v1alpha1.fields import ApprovalPolicy, Compute, Quantities
-from doorward.api.v1alpha1.grant import Grant, GrantPhase, GrantSpec, GrantStatus, ObjectRef
+from doorward.api.v1alpha1.grant import Escalation, Grant, GrantPhase, GrantSpec, GrantStatus, ObjectRef
 from doorward.api.v1alpha1.revocation import Revocation, RevocationSpec, RevocationStatus
 
 KINDS: tuple[type[Resource], ...] = (AgentTask, AgentRole, Grant, Approval, Revocation, Connector)
@@ -76,6 +76,7 @@ __all__ = [
     "ConnectorStatus",
     "ContinuousIntegration",
     "EnvVar",
+    "Escalation",
     "Forbid",
     "Grant",
     "GrantPhase",

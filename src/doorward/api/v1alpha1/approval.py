@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from doorward.api.v1alpha1.base import (
     AGE,
@@ -42,6 +44,8 @@ class ApprovalSpec(Model):
     """Why, for those who read the ledger."""
     user: User | None = None
     """Who answers; filled in from the request, another name is refused."""
+    groups: Annotated[tuple[User, ...], Field(max_length=128)] = ()
+    """Groups of who answers; filled in from the request, anything else is refused."""
 
 
 class ApprovalStatus(Observed):

@@ -28,6 +28,7 @@ from doorward.api.v1alpha1.fields import (
     Sentence,
     Timestamp,
     Uid,
+    User,
     span,
 )
 
@@ -39,6 +40,19 @@ class ObjectRef(Model):
     """Name of the object."""
     uid: Uid
     """UID of the object."""
+
+
+class Escalation(Model):
+    """Why an agent stopped and turns to people. All of it is the agent's claim, checked by nobody."""
+
+    what: Sentence
+    """What the agent was trying to do."""
+    stopped: Sentence
+    """Why it stopped."""
+    evidence: Annotated[tuple[Sentence, ...], Field(max_length=8)] = ()
+    """What it found, at most eight sentences."""
+    decision: Sentence
+    """Which decision it needs."""
 
 
 class GrantSpec(Model):
@@ -64,10 +78,16 @@ class GrantSpec(Model):
     """The action in words, written by the broker from what it decoded, never by the agent."""
     reason: Sentence | None = None
     """Why, in the words of who asks; to be read as a claim."""
+    escalation: Escalation | None = None
+    """Why the agent stopped, in its own words; to be read as a claim."""
+    author: User | None = None
+    """Who made the Grant; filled in from the request, another name is refused."""
     max_uses: Annotated[int, Field(ge=1, le=100)] = 1
     """How often the action may happen."""
     ttl: span("1m", "24h") = "10m"  # type: ignore[valid-type]
     """How long the Grant stays usable once it is active."""
+    expires: span("1m", "24h") = "30m"  # type: ignore[valid-type]
+    """How long the Grant may wait for its approvals; silence is denial."""
     quorum: Annotated[int, Field(ge=1, le=5)] = 1
     """How many people have to approve the digest."""
 
@@ -90,9 +110,11 @@ class GrantStatus(Observed):
     phase: GrantPhase | None = None
     """Where the Grant stands, in one word."""
     uses: Annotated[int, Field(ge=0, le=100)] = 0
-    """How often the action has happened."""
+    """How often the action has been permitted."""
+    approvals: Annotated[int, Field(ge=0, le=64)] = 0
+    """How many people have approved, of the quorum."""
     expires_at: Timestamp | None = None
-    """When the Grant stops being usable."""
+    """When the Grant stops waiting, or being usable."""
     conditions: Conditions = ()
     """Ready: the action may happen now."""
     observed_generation: Generation = 0
@@ -110,6 +132,7 @@ class Grant(Resource):
             Column("Task", ".spec.task.name", description="Task whose agent asks."),
             Column("Action", ".spec.action", description="The action."),
             Column("Phase", ".status.phase", description="Where the Grant stands."),
+            Column("Approvals", ".status.approvals", "integer", description="How many people approved."),
             Column("Expires", ".status.expiresAt", "date", description="When it stops being usable."),
             AGE,
             Column("Summary", ".spec.summary", priority=1, description="The action in words."),
