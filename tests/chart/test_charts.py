@@ -103,7 +103,6 @@ def test_leases_are_written_in_the_one_way_that_their_holder_writes(manifests: M
     assert verbs == {
         ("Role/doorward-operator", ("doorward-operator",)): ["get", "update"],
         ("Role/doorward-broker", ("doorward-broker-heartbeat",)): ["get", "patch"],
-        ("Role/doorward-broker", ()): ["list", "watch"],
     }
 
 

@@ -168,6 +168,8 @@ class Facts:
             self._ended.popitem(last=False)
 
     def _revocation(self, found: Object) -> list[Consequence]:
+        if str(found["metadata"]["uid"]) in self.revoked:
+            return []  # a spec never changes; of the heartbeat's own there is news each second
         latch = latch_of(found, self.release_namespace)
         self.revoked[latch.uid] = frozenset(latch.subjects)
         return [latch]

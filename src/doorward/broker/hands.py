@@ -39,7 +39,9 @@ class HandsRoutes:
         self.peers.take(request.peer, self.clock())
         hands = await self.callers.identify(request)
         self.heartbeat.check()
-        return serving.json(await self.redeemer.redeem(hands, request.json(), self.keys()))
+        spent = await self.redeemer.redeem(hands, request.json(), self.keys())
+        self.heartbeat.check()  # the disk may have taken long: nobody acts on an answer that never came
+        return serving.json(spent)
 
     async def report(self, request: Request) -> web.StreamResponse:
         """`POST /v1/outcomes`: what became of it. Taken also while the cluster gives no news."""

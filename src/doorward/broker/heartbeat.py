@@ -1,10 +1,12 @@
 """Whether what the broker hears of the cluster is fresh.
 
-Each second the broker writes a mark into a Lease of its own and waits to see it come back on the watch.
-While the newest mark that came back is older than some seconds, nothing is decided or redeemed: a
-revocation may have been written that did not arrive either.
+Each second the broker writes a mark into the status of a Revocation of its own and waits to see it come
+back on the watch of Revocations. One watch tells its changes in the order they were written, so a mark
+that came back says that every Revocation before it has come too; a mark on any other kind would come by
+another connection out of another cache of the API server and say nothing about this one. While the newest
+mark that came back is older than some seconds, nothing is decided or redeemed.
 
-The mark also carries epoch and head of the ledger, outside of it: a ledger that was lost or set back
+Beside it a Lease carries epoch and head of the ledger, outside of it: a ledger that was lost or set back
 is recognised at the next start (see `epochs`).
 """
 
@@ -12,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 from doorward.core import ids
 from doorward.errors import Code, Refusal
@@ -22,15 +24,16 @@ from doorward.ledger import Head
 from doorward.telemetry import log
 
 NAME: Final = "doorward-broker-heartbeat"
-BEAT: Final = "doorward.dev/beat"
 LEDGER: Final = "doorward.dev/ledger"
 LABELS: Final = {
     "app.kubernetes.io/name": "doorward",
     "app.kubernetes.io/component": "broker",
 }
-SELECTOR: Final = ",".join(f"{name}={value}" for name, value in LABELS.items())
 _LOG: Final = log.get(__name__)
 _INTERVAL: Final = 1.0
+_ANCHOR_SECONDS: Final = 30.0
+"""How long an anchor that has not changed is left alone."""
+_KEPT: Final = 60
 
 
 class Heartbeat:
@@ -83,30 +86,68 @@ class Heartbeat:
             self._sent = {other: at for other, at in self._sent.items() if at > sent}
 
     def on_change(self, change: Change) -> None:
-        """The informer's callback for Leases."""
+        """The informer's callback for Revocations; others follow what these take back."""
         if change.type is ChangeType.PRESENT and change.object["metadata"]["name"] == NAME:
-            self.seen(change.object["metadata"].get("annotations", {}).get(BEAT, ""))
+            self.seen(str((change.object.get("status") or {}).get("beat", "")))
 
-    async def run(self, client: Client, namespace: str, anchor: Callable[[], Awaitable[str]]) -> None:
-        """Beat for ever. `anchor` gives epoch and head of the ledger for the mark."""
+    async def run(self, client: Client, namespace: str) -> None:
+        """Beat for ever."""
         while True:
             started = self._monotonic()
-            try:
-                async with asyncio.timeout(2 * _INTERVAL):
-                    await client.apply(
-                        resources.LEASES, lease(namespace, self.next_mark(), await anchor()), manager=NAME
-                    )
-            except (ApiError, TimeoutError, Refusal) as error:
-                _LOG.warning("no heartbeat", error=str(error) or type(error).__name__)
-            if len(self._sent) > 60:
+            await _attempt("no heartbeat", self._beat(client, namespace))
+            if len(self._sent) > _KEPT:
                 self._sent = dict(list(self._sent.items())[-10:])
             await asyncio.sleep(max(0.0, _INTERVAL - (self._monotonic() - started)))
 
+    async def _beat(self, client: Client, namespace: str) -> None:
+        body: Object = {"status": {"beat": self.next_mark()}}
+        try:
+            await client.merge(resources.REVOCATIONS, NAME, body, namespace, subresource="status")
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            await client.create(resources.REVOCATIONS, own_revocation(namespace), namespace)
 
-def lease(namespace: str, mark: str, anchor: str) -> Object:
+
+async def keep_anchor(client: Client, namespace: str, anchor: Callable[[], Awaitable[str]]) -> None:
+    """Carry epoch and head of the ledger out of it for ever, within a second of each change."""
+    written, at = "", float("-inf")
+
+    async def keep() -> None:
+        nonlocal written, at
+        text, now = await anchor(), time.monotonic()
+        if text != written or now - at >= _ANCHOR_SECONDS:
+            await client.apply(resources.LEASES, lease(namespace, text), manager=NAME)
+            written, at = text, now
+
+    while True:
+        await _attempt("the ledger's head was not carried out", keep())
+        await asyncio.sleep(_INTERVAL)
+
+
+async def _attempt(failure: str, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        async with asyncio.timeout(2 * _INTERVAL):
+            await work
+    except (ApiError, TimeoutError, Refusal) as error:
+        _LOG.warning(failure, error=str(error) or type(error).__name__)
+
+
+def own_revocation(namespace: str) -> Object:
+    """The Revocation whose status beats; the task that it takes back is none that there can be."""
+    kind = resources.REVOCATIONS
+    reason = "The broker's own: its status shows each second that Revocations arrive. It takes nothing back."
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {"name": NAME, "namespace": namespace, "labels": LABELS},
+        "spec": {"tasks": [NAME], "reason": reason},
+    }
+
+
+def lease(namespace: str, anchor: str) -> Object:
     """The Lease object."""
-    annotations = {BEAT: mark, LEDGER: anchor}
-    metadata = {"name": NAME, "namespace": namespace, "labels": LABELS, "annotations": annotations}
+    metadata = {"name": NAME, "namespace": namespace, "labels": LABELS, "annotations": {LEDGER: anchor}}
     kind = resources.LEASES
     return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "spec": {}}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from doorward.broker.facts import Consequence, EndTask, Facts, Latch
-from doorward.broker.heartbeat import SELECTOR, Heartbeat
+from doorward.broker.heartbeat import Heartbeat
 from doorward.broker.notices import Notices
 from doorward.broker.sessions import Sessions
 from doorward.errors import Refusal
@@ -22,12 +22,13 @@ _FOLLOWED: Final = (
     resources.AGENT_TASKS,
     resources.AGENT_ROLES,
     resources.CONNECTORS,
-    resources.REVOCATIONS,
 )
 _PODS: Final = ",".join(f"{name}={value}" for name, value in managed().items())
 _AGAIN_SECONDS: Final = 0.5
 _BACKOFF: Final = Backoff(limit=2.0)
 """Soon again: nothing is decided while a watch is broken."""
+_BEATLESS_SECONDS: Final = 5.0
+"""A watch of Revocations without a byte for so long is opened anew: the heartbeat comes each second."""
 _AT_ONCE: Final = 256
 """What is written down at the same time: the ledger commits it together."""
 
@@ -62,26 +63,34 @@ class Feed:
         while self.missing() or not self._waiting:  # noqa: ASYNC110 - informers come and go
             await asyncio.sleep(0.05)
 
-    async def run(self, heartbeat: Heartbeat, namespace: str) -> None:
+    async def run(self, heartbeat: Heartbeat) -> None:
         """Follow everything for ever."""
         heartbeat.behind = self.behind
         async with asyncio.TaskGroup() as group:
             for resource in _FOLLOWED:
                 group.create_task(self._informer(resource, None, self._on(resource)).run())
-            lease = self._informer(resources.LEASES, namespace, heartbeat.on_change, SELECTOR)
-            group.create_task(lease.run())
+            group.create_task(self._revocations(heartbeat).run())
             group.create_task(self.work(group))
             group.create_task(self._notices.run())
             group.create_task(self._follow_pods(group))
+
+    def _revocations(self, heartbeat: Heartbeat) -> Informer:
+        follow = self._on(resources.REVOCATIONS)
+
+        def on_event(change: Change) -> None:
+            follow(change)  # before the mark: it vouches for what came until then
+            heartbeat.on_change(change)
+
+        return self._informer(resources.REVOCATIONS, None, on_event, silence=_BEATLESS_SECONDS)
 
     def _informer(
         self,
         resource: Resource,
         namespace: str | None,
         on_event: Callable[[Change], None],
-        labels: str | None = None,
+        **options: Any,
     ) -> Informer:
-        made = Informer(self._client, resource, namespace, on_event, labels=labels, backoff=_BACKOFF)
+        made = Informer(self._client, resource, namespace, on_event, backoff=_BACKOFF, **options)
         if resource is not resources.PODS:  # a namespace that shows us no pods must not stop all others
             self._waiting[f"{resource.plural} in {namespace or 'all namespaces'}"] = made
         return made
@@ -144,7 +153,7 @@ class Feed:
             self._changed.clear()
             enrolled = {name for name in self._facts.namespaces if self._facts.enrolled(name)}
             for name in enrolled - set(self._pods):
-                made = self._informer(resources.PODS, name, self._on(resources.PODS, name), _PODS)
+                made = self._informer(resources.PODS, name, self._on(resources.PODS, name), labels=_PODS)
                 self._pods[name] = group.create_task(made.run())
             for name in set(self._pods) - enrolled:
                 self._pods.pop(name).cancel()

@@ -206,8 +206,9 @@ async def serve(
             work = [
                 group.create_task(item)
                 for item in (
-                    feed.run(broker.heartbeat, settings.namespace),
-                    broker.heartbeat.run(api, settings.namespace, broker.anchor),
+                    feed.run(broker.heartbeat),
+                    broker.heartbeat.run(api, settings.namespace),
+                    heartbeat.keep_anchor(api, settings.namespace, broker.anchor),
                     broker.canaries.run(),
                     broker.sweep(),
                     broker.rotate(),

@@ -107,6 +107,7 @@ class Redeemer:
                 found.id, found.audience, found.digest, found.epoch, hands.username, instance, nonce
             )
             spent = await self.ledger.redeem(claim, self.epoch)
+            await self._heed_news(found, hands, instance)  # what came while it was written
         except Refusal as refusal:
             self.metrics.redeemed(connector, refusal.code.value)
             raise

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from doorward.core.settings import address, origin, setting
+
+MAX_WATCH_SECONDS: Final = 45.0
+"""The broker decides on a report of the fence for 90 seconds: one may get lost before the next counts."""
+
+
+def _watch(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= MAX_WATCH_SECONDS:
+        msg = f"must be more than 0 and at most {MAX_WATCH_SECONDS:g}"
+        raise ValueError(msg)
+    return seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +57,9 @@ class Settings:
         1.0,
     )
     watch_seconds: float = setting(
-        "DOORWARD_WATCH_SECONDS", float, "seconds between two looks at the fence while the agent runs", 30.0
+        "DOORWARD_WATCH_SECONDS",
+        _watch,
+        f"seconds between two looks at the fence while the agent runs, at most {MAX_WATCH_SECONDS:g}",
+        30.0,
     )
     log_level: str = setting("DOORWARD_LOG_LEVEL", str, "debug, info, warning or error", "info")

@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from doorward.kube import access
+from doorward.kube import access, sockets
 from doorward.kube.access import Access
 from doorward.kube.errors import ApiError, Unreachable
 from doorward.kube.resources import Object, Resource
@@ -270,7 +270,9 @@ class Client:
         if self._open is None:
             tls = self._access.tls
             requests = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=tls, keepalive_timeout=60)
-            streams = aiohttp.TCPConnector(limit=0, ssl=tls, force_close=True)
+            streams = aiohttp.TCPConnector(
+                limit=0, ssl=tls, force_close=True, socket_factory=sockets.attentive
+            )
             timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
             self._open = (
                 aiohttp.ClientSession(connector=requests, timeout=timeout, auto_decompress=False),

@@ -29,7 +29,7 @@ from doorward.broker.process import serve
 from doorward.broker.settings import CanaryAddress, Settings
 from doorward.door import canary
 from doorward.door.broker import Broker as Door
-from doorward.kube import connect
+from doorward.kube import Client, connect
 from doorward.render import RenderSettings, render_pod
 from doorward.serving import client_context
 
@@ -55,7 +55,7 @@ CLUSTER_RULES = [
 ]
 ENROLLED_RULES = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
 HEARTBEAT_RULES = [
-    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["list", "watch"]},
+    {"apiGroups": ["doorward.dev"], "resources": ["revocations"], "verbs": ["create"]},
     {
         "apiGroups": ["coordination.k8s.io"],
         "resources": ["leases"],
@@ -279,7 +279,7 @@ def running(settings: Settings, broker_kubeconfig: Path, authority: Authority) -
         return "10.96.0.2"
 
     @asynccontextmanager
-    async def run(**changes: Any) -> AsyncIterator[Callable[..., Door]]:
+    async def run(through: Client | None = None, **changes: Any) -> AsyncIterator[Callable[..., Door]]:
         chosen, stop, doors = replace(settings, **changes), asyncio.Event(), []
 
         def door(key: Ed25519PrivateKey | None = None) -> Door:
@@ -291,7 +291,7 @@ def running(settings: Settings, broker_kubeconfig: Path, authority: Authority) -
         async with canary.serving("127.0.0.1", 0) as port, connect(str(broker_kubeconfig)) as client:
             there = tuple(CanaryAddress(name, "127.0.0.1", port, name) for name in ("tcp", "udp"))
             chosen = replace(chosen, canaries=there)
-            serving = asyncio.ensure_future(serve(chosen, stop, client, Places(resolve)))
+            serving = asyncio.ensure_future(serve(chosen, stop, through or client, Places(resolve)))
             try:
                 await listening(chosen.listen[1], serving)
                 yield door

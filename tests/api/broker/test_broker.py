@@ -12,79 +12,23 @@ from typing import Any
 
 import aiohttp
 import pytest
+from attempts import ARGS, hands_token, once_ready, prove, redeem, until_code
 from authority import Authority
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from waiting import until
 
 from devcluster.kubectl import Kubectl
 from doorward.broker.settings import Settings
-from doorward.door import fence
 from doorward.door.broker import Broker as Door
-from doorward.door.fence import Reach, Sighting
 from doorward.errors import Code, Refusal
-from doorward.serving import client_context
 
 pytestmark = pytest.mark.api
-ARGS = {"owner": "acme", "repo": "web", "number": 7, "body": "hello"}
 
 
 async def code_of(waiting: Any) -> Code:
     with pytest.raises(Refusal) as caught:
         await waiting
     return caught.value.code
-
-
-async def once_ready(attempt: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """The answer once it is more than `unavailable`: the broker has just started or the news are coming."""
-    async with asyncio.timeout(seconds):
-        while True:
-            try:
-                return await attempt()
-            except Refusal as refusal:
-                if refusal.code not in {Code.UNAVAILABLE, Code.SESSION_INVALID, Code.RATE_LIMITED}:
-                    raise
-            await asyncio.sleep(0)
-
-
-async def prove(door: Door) -> None:
-    """Report a fence that holds, as soon as the broker knows its canaries."""
-
-    async def attempt() -> None:
-        found = fence.targets(await door.canaries(), "127.0.0.1", "127.0.0.1")
-        await door.report_fence([Sighting(target, Reach.BLOCKED) for target in found])
-
-    await once_ready(attempt)
-
-
-async def until_code(attempt: Callable[[], Any], code: Code, seconds: float = 60.0) -> None:
-    """Wait until an attempt is refused with this code."""
-    async with asyncio.timeout(seconds):
-        while True:
-            try:
-                await attempt()
-            except Refusal as refusal:
-                if refusal.code is code:
-                    return
-            await asyncio.sleep(0)
-
-
-async def redeem(
-    authority: Authority, settings: Settings, token: str, capability: str
-) -> tuple[int, dict[str, Any]]:
-    tls = client_context(authority.bundle)
-    url = f"https://127.0.0.1:{settings.connectors_listen[1]}/v1/redemptions"
-    body = {"capability": capability, "instance": "i", "nonce": "n"}
-    async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as http,
-        http.post(url, json=body, headers={"Authorization": f"Bearer {token}"}) as response,
-    ):
-        return response.status, await response.json(content_type=None)
-
-
-def hands_token(kubectl: Kubectl, account: str = "doorward-connector-code") -> str:
-    return kubectl(
-        "create", "token", account, "-n", "doorward-code", "--audience=doorward-redemptions"
-    ).strip()
 
 
 async def test_a_live_door_opens_decides_and_its_connector_redeems(

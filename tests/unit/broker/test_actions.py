@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from town import World, connector, revocation, role, settled, task
+from waiting import until
 
 from doorward.core import digest
 from doorward.core.action import Action
@@ -307,6 +310,40 @@ async def test_above_draft_a_deleted_task_is_noticed_live(world: World) -> None:
         _, answer = await world.redeem(first.capability, token)
 
     assert (blind["code"], answer["code"]) == ("unavailable", "task_ended")
+
+
+@contextmanager
+def slow_disk(world: World) -> Iterator[None]:
+    """The ledger's writer commits nothing until the context is left."""
+    written = threading.Event()
+    world.ledger._writer.submit(lambda _: written.wait(60))
+    try:
+        yield
+    finally:
+        written.set()
+
+
+@pytest.mark.parametrize(("news", "code"), [("revocation", "revoked"), ("silence", "unavailable")])
+async def test_what_comes_while_a_redemption_is_written_counts_too(
+    world: World, news: str, code: str
+) -> None:
+    """A slow disk gives nobody more time: the connector does not hear of what it may not execute any more."""
+    async with world.door() as door:
+        await opened(world, door)
+        decision = await door.decide("code", "issue.comment", ARGS)
+        token = world.hands_token()
+        await world.redeem("x.y.z", token)
+        with slow_disk(world):
+            spending = asyncio.ensure_future(world.redeem(decision.capability, token))
+            await until(lambda: world.ledger._writer._waiting >= 2)
+            if news == "revocation":
+                world.tell(resources.REVOCATIONS, revocation(tasks=["fix-1"]))
+            else:
+                world.broker.heartbeat._seen = None
+        _, answer = await spending
+
+    assert answer["code"] == code
+    assert len(bodies(world, "capability.redeemed")) == 1
 
 
 async def test_stale_news_decide_and_redeem_nothing(world: World) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from town import NAMESPACE, RELEASE
+from town import NAMESPACE, RELEASE, revocation
 from waiting import until
 
 from doorward.broker import epochs, heartbeat
@@ -24,9 +24,9 @@ from doorward.core import settings as env
 from doorward.core.clock import system
 from doorward.door import canary
 from doorward.errors import ConfigError, Refusal
-from doorward.kube import Client
+from doorward.kube import Change, ChangeType, Client, resources
 from doorward.kube.access import Access, Credentials
-from doorward.ledger import Epoch, Head, Ledger
+from doorward.ledger import Epoch, Head, Ledger, revocations
 
 DAY = 86_400
 
@@ -70,7 +70,7 @@ def test_a_fresh_mark_does_not_speak_for_a_broken_watch() -> None:
 def test_an_anchor_survives_its_annotation() -> None:
     """Whatever else stands there is no anchor."""
     head = Head(7, "sha256:x")
-    lease = heartbeat.lease("ns", "mark", heartbeat.anchor_text("epoch-1", head))
+    lease = heartbeat.lease("ns", heartbeat.anchor_text("epoch-1", head))
     broken = [None, {}, {"metadata": {"annotations": {heartbeat.LEDGER: "a b"}}}]
 
     assert heartbeat.anchor_of(lease) == ("epoch-1", head)
@@ -273,3 +273,32 @@ async def test_nothing_waits_behind_what_cannot_be_written(tmp_path: Path) -> No
         ledger.close()
 
     assert found == ["revocation.latched"]
+
+
+def test_only_the_own_revocation_carries_marks() -> None:
+    """A mark of ours that comes back vouches for the watch it came by; what others carry does not count."""
+    beat = Heartbeat(3.0, lambda: 0.0)
+    mark = beat.next_mark()
+    own = heartbeat.own_revocation(RELEASE)
+    beat.on_change(Change(ChangeType.PRESENT, {**revocation(), "status": {"beat": mark}}))
+    beat.on_change(Change(ChangeType.PRESENT, own))
+    beat.on_change(Change(ChangeType.GONE, {**own, "status": {"beat": mark}}))
+    before = beat.age
+    beat.on_change(Change(ChangeType.PRESENT, {**own, "status": {"beat": mark}}))
+
+    assert (before, beat.age) == (float("inf"), 0.0)
+
+
+def test_the_heartbeats_revocation_takes_nothing_back() -> None:
+    """It names a task that cannot be: the release namespace is never enrolled. Its news is told once."""
+    facts = Facts(RELEASE)
+    own = heartbeat.own_revocation(RELEASE)
+    own["metadata"]["uid"] = "own"
+    first = facts.apply(resources.REVOCATIONS, Change(ChangeType.PRESENT, own))
+    again = facts.apply(resources.REVOCATIONS, Change(ChangeType.PRESENT, own))
+
+    assert [item.subjects for item in first if isinstance(item, Latch)] == [
+        (revocations.task(RELEASE, heartbeat.NAME),)
+    ]
+    assert again == []
+    assert not facts.is_revoked(NAMESPACE, heartbeat.NAME, "helper")

@@ -19,11 +19,13 @@ from authority import Authority
 from standin import TOKEN, Broker
 from waiting import until
 
+from doorward.broker.sessions import FENCE_SECONDS
+from doorward.core import settings as env
 from doorward.door import canary
 from doorward.door.fence import Target
 from doorward.door.process import BREACHED, ENDED, REFUSED, Life
 from doorward.door.session import Canary
-from doorward.door.settings import Settings
+from doorward.door.settings import MAX_WATCH_SECONDS, Settings
 from doorward.errors import Code, ConfigError, Refusal
 
 
@@ -366,3 +368,12 @@ async def test_the_program_says_what_is_missing(process: Any, authority: Authori
     assert found.returncode == 2
     for variable in ("DOORWARD_CA_PEM", "DOORWARD_NODE_IP", "KUBERNETES_SERVICE_HOST"):
         assert variable in found.stdout
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "45.1", "90", "inf"])
+def test_a_door_looks_at_its_fence_often_enough(seconds: str) -> None:
+    """The broker decides nothing without a fresh report: a slower watch would starve the agent unseen."""
+    with pytest.raises(ConfigError, match="DOORWARD_WATCH_SECONDS"):
+        env.read(Settings, {"DOORWARD_WATCH_SECONDS": seconds})
+
+    assert 2 * MAX_WATCH_SECONDS <= FENCE_SECONDS

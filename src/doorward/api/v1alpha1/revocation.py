@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Final
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from doorward.api.v1alpha1.base import (
     AGE,
@@ -58,6 +58,8 @@ class RevocationStatus(Observed):
 
     latched_at: Timestamp | None = None
     """When the ledger took it in; from then on nothing revoked is redeemed."""
+    beat: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """On the broker's own Revocation only: the mark that it waits to see come back, a new one each second."""
     conditions: Conditions = ()
     """Complete: the ledger holds the revocation."""
     observed_generation: Generation = 0
