@@ -51,6 +51,8 @@ class Broker:
     """Path -> how many answers still get lost after the work is done."""
     policy: Callable[[str, Mapping[str, Any]], Refusal | None] = lambda _action, _args: None
     """The no to an action with these arguments, if there is one."""
+    grants: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Name of a Grant -> how it stands, one after the other; the last one stays."""
     seconds: float = 5.0
     """How long a redemption may be executed."""
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -103,6 +105,7 @@ class Broker:
             Route("GET", "/v1/canaries", self._answering(self._canaries)),
             Route("GET", "/v1/actions", self._answering(self._actions)),
             Route("POST", "/v1/decisions", self._answering(self._decide)),
+            Route("GET", "/v1/grants/{name}", self._answering(self._grant)),
             Route("POST", "/v1/redemptions", self._answering(self._redeem)),
             Route("POST", "/v1/outcomes", self._answering(self._outcome)),
         ]
@@ -172,6 +175,13 @@ class Broker:
             capability = self.mint(permit, self.key)
             self.decisions[body["request"]] = {"decision": "decision-1", "capability": capability}
         return self.decisions[body["request"]]
+
+    def _grant(self, request: Request, _: Any) -> dict[str, Any]:
+        self._prove(request)
+        stands = self.grants.get(request.params["name"])
+        if not stands:
+            raise Refusal(Code.UNKNOWN_ACTION, "this task has no such Grant")
+        return stands.pop(0) if len(stands) > 1 else stands[0]
 
     def _redeem(self, request: Request, body: Any) -> dict[str, Any]:
         assert request.headers["Authorization"] == f"Bearer {TOKEN}"

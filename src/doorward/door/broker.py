@@ -6,23 +6,27 @@ import json
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
+from urllib.parse import quote
 
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from yarl import URL
 
-from doorward.core import ids, problem
+from doorward.core import ids
 from doorward.core.clock import Clock, system
 from doorward.core.strictjson import Json, JsonObject
-from doorward.door import client, session
+from doorward.door import client, session, standing
 from doorward.door.fence import Sighting
 from doorward.door.session import Canary, Session
+from doorward.door.standing import Standing
 from doorward.errors import Code, Refusal
 from doorward.tokens import proof
 from doorward.tokens.proof import Call
 
 AUDIENCE: Final = "doorward-broker"
+NOTHING: Final[JsonObject] = MappingProxyType({})
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=8, connect=3)
 
 
@@ -66,11 +70,20 @@ class Broker:
         """The actions that exist for this task. Raises `Refusal`."""
         return await self._ask("GET", "/v1/actions")
 
-    async def decide(self, connector: str, action: str, args: JsonObject) -> Decision:
+    async def grant(self, name: str, wait: int) -> Standing:
+        """How a Grant of this task stands, after `wait` seconds or once that changes. Raises `Refusal`."""
+        path = f"/v1/grants/{quote(name, safe='')}?wait={wait}"
+        patience = aiohttp.ClientTimeout(total=wait + 8, connect=3)
+        return standing.read(await self._ask("GET", path, limits=patience))
+
+    async def decide(
+        self, connector: str, action: str, args: JsonObject, claim: JsonObject = NOTHING
+    ) -> Decision:
         """Ask for one action. Raises the broker's `Refusal`, or `unavailable`: then nothing was executed.
 
-        A decision whose answer was lost is asked for once more under the same request id, which the
-        broker answers alike.
+        `claim` is what the agent says besides: its reason, or its escalation. A no that waits for
+        people is a `Pending`. A decision whose answer was lost is asked for once more under the same
+        request id, which the broker answers alike.
         """
         body: Json = {
             "request": ids.uuid7(),
@@ -78,6 +91,7 @@ class Broker:
             "action": action,
             "args": args,
             "attachments": [],
+            **claim,
         }
         try:
             answer = await self._exchange("POST", "/v1/decisions", body)
@@ -88,9 +102,11 @@ class Broker:
                 return Decision(id_, capability)
         raise Refusal(Code.UNAVAILABLE, "the broker's decision does not have the agreed shape")
 
-    async def _ask(self, method: str, path: str, body: Json = None) -> Json:
+    async def _ask(
+        self, method: str, path: str, body: Json = None, limits: aiohttp.ClientTimeout = _TIMEOUT
+    ) -> Json:
         try:
-            return await self._exchange(method, path, body)
+            return await self._exchange(method, path, body, limits)
         except client.LOST as error:
             raise Refusal(
                 Code.UNAVAILABLE,
@@ -98,7 +114,9 @@ class Broker:
                 ask="try again later",
             ) from None
 
-    async def _exchange(self, method: str, path: str, body: Json) -> Json:
+    async def _exchange(
+        self, method: str, path: str, body: Json, limits: aiohttp.ClientTimeout = _TIMEOUT
+    ) -> Json:
         data = b"" if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         signed = proof.sign(self._key, Call(AUDIENCE, method, path, data), self._clock(), self._session)
         headers = {proof.HEADER: signed, **({"Content-Type": "application/json"} if data else {})}
@@ -107,10 +125,10 @@ class Broker:
             self._url.join(URL(path, encoded=True)),
             data=data or None,
             headers=headers,
-            timeout=_TIMEOUT,
+            timeout=limits,
             allow_redirects=False,
         ) as response:
             answer = await client.read(response)
         if response.status >= 300:
-            raise problem.from_document(answer, response.status)
+            raise standing.refused(answer, response.status)
         return answer

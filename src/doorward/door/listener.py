@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from aiohttp import web
@@ -14,12 +14,14 @@ from doorward.catalogue import Catalogue
 from doorward.core import scrub
 from doorward.core.scrub import Scrubber
 from doorward.core.strictjson import JsonObject
-from doorward.door import native
-from doorward.door.broker import Broker
+from doorward.door import claims, native
+from doorward.door.broker import NOTHING, Broker, Decision
 from doorward.door.hands import Hands, Result
 from doorward.door.native import RECEIPT_HEADER, Mount
+from doorward.door.parking import Lot, Parked
 from doorward.door.seats import Seats
 from doorward.door.session import Connector, Session
+from doorward.door.standing import ENDING, OVER, Pending
 from doorward.errors import Code, Refusal
 from doorward.serving import App, Limits, Request, Route, answers
 from doorward.serving import app as serving_app
@@ -28,12 +30,15 @@ MAX_BODY: Final = 1_000_000
 """Bytes of a request; a larger one is refused whole. Leaves room for what broker and connector add."""
 
 _LIMITS: Final = Limits(body_bytes=MAX_BODY, handle_seconds=90.0, connections=256, connections_per_peer=256)
+_WAITING: Final = 5
+"""Answers that are held back at the same time: one for each Grant that a task may have pending, and few
+enough to leave connections to the broker for everything else."""
 _LOCAL_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 @dataclass(slots=True)
 class Door:
-    """The open door of one session. Headers of a request are never passed on, to anyone."""
+    """The open door of one session. Headers of a request are never passed on to a connector."""
 
     session: Session
     broker: Broker
@@ -41,6 +46,7 @@ class Door:
     closed: Refusal | None = None
     """Once set, the answer to everything."""
     scrubber: Scrubber = field(default_factory=scrub.scrubber)
+    lot: Lot = field(default_factory=Lot)
 
     def close(self, refusal: Refusal) -> None:
         """Refuse everything from now on; the first reason stays."""
@@ -51,10 +57,41 @@ class Door:
         if self.closed is not None:
             raise self.closed
 
-    async def typed(self, connector: str, action: str, args: JsonObject) -> Result:
-        """Carry out one action. Raises `Refusal` of broker, connector or this door."""
+    async def typed(
+        self, connector: str, action: str, args: JsonObject, claim: JsonObject = NOTHING
+    ) -> Result:
+        """Carry out one action. Raises `Refusal` of broker, connector or door, `Waiting` if it is parked."""
         self.check_open()
-        decision = await self.broker.decide(connector, action, args)
+        try:
+            decision = await self.broker.decide(connector, action, args, claim)
+        except Pending as pending:
+            raise Waiting(pending, self.lot.park(connector, action, args, pending.standing)) from None
+        return await self._carry_out(connector, action, args, decision)
+
+    async def run(self, parked: Parked) -> Result:
+        """Ask for a parked action again, with the arguments that are kept. Raises `Refusal`."""
+        self.check_open()
+        args = parked.args
+        try:
+            decision = await self.broker.decide(parked.connector, parked.action, args)
+        except Pending as pending:
+            self.lot.update(parked, pending.standing)
+            pending.status = 409
+            raise
+        except Refusal as refusal:
+            if state := ENDING.get(refusal.code):
+                self.lot.update(parked, replace(parked.standing, state=state))
+            raise
+        try:
+            result = await self._carry_out(parked.connector, parked.action, args, decision)
+        except Refusal as refusal:
+            if refusal.code is not Code.UNAVAILABLE:  # then nothing was executed, and it may be run again
+                self.lot.update(parked, replace(parked.standing, state="exhausted"))
+            raise
+        self.lot.update(parked, replace(parked.standing, state="exhausted"))
+        return result
+
+    async def _carry_out(self, connector: str, action: str, args: JsonObject, decision: Decision) -> Result:
         found = self.session.connectors.get(connector)
         if found is None:
             raise _no_connector(connector, self.session)
@@ -62,15 +99,33 @@ class Door:
         return await self.hands.act(found, action, args, decision)
 
 
+class Waiting(Refusal):
+    """The no while people have not answered, with the place where the request waits."""
+
+    def __init__(self, pending: Pending, parked: Parked) -> None:
+        super().__init__(
+            pending.code,
+            pending.detail,
+            rule=pending.rule,
+            allowed=pending.allowed,
+            ask=f"{pending.ask or 'wait for an approval'}; GET {parked.location} says how it stands",
+            decision=pending.decision,
+            members=pending.members,
+        )
+        self.parked = parked
+
+
 def door_app(door: Door) -> App:
     """The listener for the agent."""
-    handlers, doing, looking = _Handlers(door), Seats(), Seats()
+    handlers, doing, looking, waiting = _Handlers(door), Seats(), Seats(), Seats(_WAITING)
     return serving_app(
         [
             Route("GET", "/v1/task", looking.of(handlers.task)),
             Route("GET", "/v1/actions", looking.of(handlers.actions)),
             Route("POST", "/v1/actions/{connector}/{action}", doing.of(handlers.act)),
-            Route("*", "/v1/requests/{rest+}", handlers.requests, media_type=None),
+            Route("POST", "/v1/escalations", doing.of(handlers.escalate)),
+            Route("GET", "/v1/requests/{id}", waiting.of(handlers.request)),
+            Route("POST", "/v1/requests/{id}/run", doing.of(handlers.run)),
             Route("*", "/via/{connector}/{rest+}", doing.of(handlers.via), media_type=None),
         ],
         _LIMITS,
@@ -91,18 +146,48 @@ class _Handlers:
         self._enter(request)
         return answers.json(await self._door.broker.actions())
 
-    async def requests(self, request: Request) -> web.StreamResponse:
-        self._enter(request)
-        raise Refusal(
-            Code.UNKNOWN_ACTION,
-            "no request is waiting under this name",
-            allowed="requests that wait for an approval",
-        )
-
     async def act(self, request: Request) -> web.StreamResponse:
         self._enter(request)
-        args = request.json()
-        result = await self._door.typed(request.params["connector"], request.params["action"], args)
+        claim = claims.reason(request.headers)
+        return await self._typed(request.params["connector"], request.params["action"], request.json(), claim)
+
+    async def escalate(self, request: Request) -> web.StreamResponse:
+        self._enter(request)
+        asked = claims.escalation(request.json())
+        claim = {**claims.reason(request.headers), **asked.claim}
+        return await self._typed(asked.connector, asked.action, asked.args, claim)
+
+    async def request(self, request: Request) -> web.StreamResponse:
+        self._enter(request)
+        parked = self._door.lot.find(request.params["id"])
+        if parked.over:
+            self._door.lot.forget(parked)  # told once more, and that was the last time
+            return answers.json(parked.document())
+        standing = await self._door.broker.grant(parked.standing.grant, claims.wait(request.headers))
+        self._door.check_open()
+        self._door.lot.update(parked, standing)
+        return answers.json(parked.document())
+
+    async def run(self, request: Request) -> web.StreamResponse:
+        self._enter(request)
+        if request.body and request.json():
+            raise Refusal(Code.MALFORMED, "a parked request is run as it was sent", allowed="no body")
+        parked = self._door.lot.find(request.params["id"])
+        if parked.over:
+            self._door.lot.forget(parked)
+            raise _over(parked)
+        return self._done(await self._door.run(parked))
+
+    async def _typed(
+        self, connector: str, action: str, args: JsonObject, claim: JsonObject
+    ) -> web.StreamResponse:
+        try:
+            return self._done(await self._door.typed(connector, action, args, claim))
+        except Waiting as waiting:
+            parked = waiting.parked
+            return answers.json(parked.document(), 202, headers={"Location": parked.location})
+
+    def _done(self, result: Result) -> web.StreamResponse:
         receipt = {RECEIPT_HEADER: native.receipt(result.receipt)}
         if result.status >= 300:
             response = answers.problem(_upstream_refused(result, self._door.scrubber))
@@ -117,7 +202,13 @@ class _Handlers:
         vocabulary = _vocabulary(connector)
         place = f"/via/{connector.name}"
         call = catalogue.translate(vocabulary, request.method, request.target[len(place) :], request.body)
-        result = await self._door.typed(connector.name, call.action, call.args)
+        claim = claims.reason(request.headers)
+        try:
+            result = await self._door.typed(connector.name, call.action, call.args, claim)
+        except Waiting as waiting:
+            response = answers.problem(waiting)
+            response.headers["Location"] = waiting.parked.location
+            return response
         here = f"http://{host}{place}{_prefix(vocabulary, request.target[len(place) :])}"
         return self._native(result, Mount(result.base, here))
 
@@ -177,6 +268,15 @@ def _no_connector(name: str, session: Session) -> Refusal:
         f"there is no connector {name!r} for this task",
         allowed=", ".join(sorted(session.connectors)) or "none",
         ask="GET /v1/actions lists what exists for this task",
+    )
+
+
+def _over(parked: Parked) -> Refusal:
+    standing = parked.standing
+    return Refusal(
+        OVER[standing.state],
+        f"Grant {standing.grant} is {standing.state}, so nothing more can come of this request",
+        ask="ask for the action again if it is still wanted",
     )
 
 
