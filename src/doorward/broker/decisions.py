@@ -260,7 +260,8 @@ def _row(row: policy.VisibleAction, used: Mapping[Any, int]) -> dict[str, Json]:
         "rule": row.rule,
         "arguments": row.arguments,
         "resources": {name: list(globs) for name, globs in row.resources.items()},
-        "approval": row.approval,
+        "approval": row.quorum > 0,
+        "quorum": row.quorum,
         "limits": [
             {
                 "limit": item.limit,

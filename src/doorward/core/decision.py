@@ -24,6 +24,18 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """People who must agree to an action before it may happen."""
+
+    rule: str
+    """The rule under which they are asked."""
+    quorum: int
+    """How many different people."""
+    expires: int
+    """Seconds that the question waits; silence is denial."""
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """For whom an action happens."""
 
@@ -54,6 +66,10 @@ class Permit:
     """What the connector checks again, mechanically, right before the call."""
     seal: InitVar[object] = None
     """Not kept: a copy of a Permit with another action in it needs the seal again."""
+    grant: str | None = None
+    """UID of the Grant that people agreed to; None where nobody had to."""
+    approvers: tuple[str, ...] = ()
+    """Who agreed."""
 
     def __post_init__(self, seal: object) -> None:
         from doorward.core.permitting import SEAL  # noqa: PLC0415 - the seal stays out of reach
@@ -72,6 +88,10 @@ class Denial:
     rule: str | None = None
     allowed: str | None = None
     ask: str | None = None
+    demand: Demand | None = None
+    """Whom it would take; only with `approval_required`, which is the no that people can lift."""
+    grant: str | None = None
+    """UID of the Grant that this is about."""
 
     def refusal(self, decision: str | None = None) -> Refusal:
         """The exception that carries this no to the edge."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import and_, bindparam, insert, select
@@ -134,16 +134,17 @@ def _deny(txn: Transaction, ask: Ask, session: Row, denial: Denial, terms: Terms
         detail=denial.detail[:MAX_TEXT],
         **_facts(ask, session),
     )
-    said = json.dumps(_bounded({**asdict(denial), "code": denial.code.value}))
+    said = json.dumps(_bounded(denial))
     txn.run(_DECIDE, id=decision, **_row(txn, ask), capability=None, denial=said, event=event.hash)
     room = counters.reserve(txn, Reservation(f"denials:task:{session['uid']}", terms.max_denials))
     froze = room is None and freeze(txn, session["uid"], f"more than {terms.max_denials} denials")
     return Denied(decision, denial, event.hash, froze)
 
 
-def _bounded(texts: dict[str, Any]) -> dict[str, Any]:
+def _bounded(denial: Denial) -> dict[str, str]:
     """A no may quote what the agent sent: of that only the beginning is kept."""
-    return {name: text and text[:MAX_TEXT] for name, text in texts.items()}
+    texts = {name: getattr(denial, name) for name in ("code", "detail", "rule", "allowed", "ask", "grant")}
+    return {name: text[:MAX_TEXT] for name, text in texts.items() if text is not None}
 
 
 def _grant(txn: Transaction, ask: Ask, session: Row, found: Permit, terms: Terms) -> Granted:

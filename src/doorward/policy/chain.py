@@ -10,7 +10,7 @@ from doorward.core.action import Action
 from doorward.core.decision import Denial, Permit
 from doorward.core.permitting import SEAL
 from doorward.core.strictjson import Json
-from doorward.policy import checks, guards
+from doorward.policy import approvals, checks, guards
 from doorward.policy.checks import Case, Check, Gate
 from doorward.policy.context import ActionRequest, Context
 
@@ -32,7 +32,7 @@ CHAIN: Final[tuple[Check, ...]] = (
     checks.arguments_fit_rule,
     checks.limits_can_be_held,
     checks.condition_holds,
-    checks.nobody_must_approve,
+    approvals.people_agree,
     checks.limits_reserved,
 )
 
@@ -115,6 +115,8 @@ def _permit(case: Case) -> Permit:
         audience=case.connector.spec.audience,
         reservations=case.reservations,
         caveats=_caveats([guards.caveats(rule) for rule in rules]),
+        grant=case.grant.uid if case.grant else None,
+        approvers=case.grant.approvers if case.grant else (),
         seal=SEAL,
     )
 

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from doorward.api.v1alpha1 import AgentRole, ApprovalPolicy, Connector, Rule, Tenant
+from doorward.api.v1alpha1 import AgentRole, Connector, Rule, Tenant
 from doorward.core import schemacheck
 from doorward.core.action import ActionType, Resource, arguments_of, resource_of
 from doorward.core.decision import Denial, Reservation
 from doorward.core.effect import Effect
 from doorward.errors import Code, Refusal
 from doorward.policy import evaluate, guards, limits, reach, schemas, stages
-from doorward.policy.context import ActionRequest, Context
+from doorward.policy.context import ActionRequest, Context, GrantFact
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Case:
     connector: Connector
     tenants: tuple[Tenant, ...] = ()
     """Entries of the Connector's ceiling that admit the action."""
+    grant: GrantFact | None = None
+    """The Grant that people agreed to."""
     reservations: tuple[Reservation, ...] = ()
 
     @property
@@ -289,24 +291,6 @@ def condition_holds(case: Case) -> Case | Denial:
     return _narrow(case, holds, Code.CONDITION_FALSE)
 
 
-def nobody_must_approve(case: Case) -> Case | Denial:
-    """Where people must agree, a role alone permits nothing."""
-    demands = [tenant.approval for tenant in case.tenants]
-    if None not in demands:
-        why = f"Connector {case.connector.metadata.name} demands it"
-        return _approval(why, None, next(iter(demands), None))
-
-    def free(rule: Rule) -> Objection | None:
-        why = guards.demand(rule, case.effect, case.resource)
-        return Objection(why, "the action after an approval") if why else None
-
-    found = _narrow(case, free, Code.APPROVAL_REQUIRED)
-    if isinstance(found, Case):
-        return found
-    first = next((rule for rule in (*case.pinned, *case.current) if rule.name == found.rule), None)
-    return _approval(found.detail, found.rule, first.approval if first else None)
-
-
 def limits_reserved(case: Case) -> Case | Denial:
     """Counted bounds become room that the ledger takes before the permit is worth anything."""
     task = case.context.task
@@ -315,19 +299,9 @@ def limits_reserved(case: Case) -> Case | Denial:
         *(item for rule in rules for item in limits.of_rule(task, rule)),
         *(item for role in case.roles for item in limits.of_role(role)),
         *limits.of_task(task, case.effect),
+        *(limits.of_grant(grant.uid, grant.max_uses) for grant in (case.grant,) if grant is not None),
     ]
     return replace(case, reservations=limits.strictest(found))
-
-
-def _approval(why: str, rule: str | None, policy: ApprovalPolicy | None) -> Denial:
-    quorum = policy.quorum if policy else 1
-    return Denial(
-        Code.APPROVAL_REQUIRED,
-        f"people must approve this: {why}",
-        rule=rule,
-        allowed=f"the action once {quorum} of the role's approvers agree to exactly these arguments",
-        ask="a person with the verb approve on the role",
-    )
 
 
 def _unheld(case: Case, attributes: set[str]) -> Objection:

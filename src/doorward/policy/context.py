@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from doorward.api.v1alpha1 import AgentRole, AgentTask, Connector
 from doorward.core import digest
 from doorward.core.action import ActionType, Attachment, Resource
 from doorward.core.decision import Principal
 from doorward.core.strictjson import Json, JsonObject
+
+GrantState = Literal["pending", "active", "exhausted", "expired", "denied", "revoked", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,41 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Approver:
+    """One person who agreed to a Grant."""
+
+    user: str
+    at: float
+    """When the ledger took it in, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantFact:
+    """A Grant of the task, as the ledger knows it."""
+
+    uid: str
+    rule: str
+    connector: str
+    action: str
+    digest: str
+    """Of the action with exactly its arguments."""
+    policy_hash: str
+    """`Context.policy_hash` at the time of asking: what people agreed under."""
+    state: GrantState
+    quorum: int
+    uses: int
+    max_uses: int
+    expires_at: float
+    """Until when it waits or may be used, in seconds since the epoch."""
+    approved: tuple[Approver, ...] = ()
+
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        """Who agreed."""
+        return tuple(item.user for item in self.approved)
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """Everything the policy may look at. Raises `ValueError` when the parts do not belong together."""
 
@@ -68,6 +106,10 @@ class Context:
     revoked: bool = False
     outcomes: tuple[Outcome, ...] = ()
     """What the task's actions came to, oldest first."""
+    cautious: bool = False
+    """Whether the task behaves so that people are asked about every action above `read`."""
+    grants: tuple[GrantFact, ...] = ()
+    """The task's Grants for the action at hand, the one asked for last first."""
 
     def __post_init__(self) -> None:
         home = (self.task.metadata.namespace, self.task.spec.role)

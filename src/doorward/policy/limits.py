@@ -36,6 +36,11 @@ def of_task(task: AgentTask, effect: Effect) -> Iterator[Reservation]:
         yield Reservation(f"task:{task.metadata.uid}/effect:{effect}", budget)
 
 
+def of_grant(uid: str, max_uses: int) -> Reservation:
+    """The use that one action takes of the Grant that people agreed to."""
+    return Reservation(f"grant:{uid}", max_uses)
+
+
 def strictest(reservations: Iterable[Reservation]) -> tuple[Reservation, ...]:
     """One reservation per key, with the smaller limit where the pinned and the current role differ."""
     found: dict[str, Reservation] = {}
@@ -46,8 +51,20 @@ def strictest(reservations: Iterable[Reservation]) -> tuple[Reservation, ...]:
     return tuple(found.values())
 
 
+def used_up(uses: int) -> Denial:
+    """The no of a Grant whose uses have all been taken."""
+    return Denial(
+        Code.LIMIT_EXCEEDED,
+        f"people agreed to {uses} of this action, and all of them are used",
+        allowed=f"{uses} per Grant",
+        ask="an approver to delete the Grant; then the action can be asked for again",
+    )
+
+
 def over_limit(reservation: Reservation, used: int) -> Denial:
     """The no of a counter that has no room left."""
+    if reservation.key.startswith("grant:"):
+        return used_up(reservation.limit)
     scope, _, part = reservation.key.partition("/")
     kind, _, name = part.removesuffix("/minute").partition(":")
     per = "a minute" if reservation.window_seconds else "for the life of the task"

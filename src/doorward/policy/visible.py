@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from doorward.api.v1alpha1 import AgentRole, Connector, Rule
+from doorward.api.v1alpha1 import AgentRole, Connector, Rule, Tenant
 from doorward.core.action import ActionType
 from doorward.core.decision import Reservation
 from doorward.core.effect import Effect
 from doorward.core.strictjson import JsonObject
-from doorward.policy import limits, reach, stages
+from doorward.policy import approvals, guards, limits, reach, stages
 from doorward.policy.context import Context
+
+_ANYWHERE: Final = {"environment": ""}
+"""A resource that is no production: what may be done elsewhere without people is not said to need them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,8 @@ class VisibleAction:
     """JSON Schema of the arguments, narrowed by the rule."""
     resources: Mapping[str, tuple[str, ...]]
     """Attribute of the resource -> globs of the rule."""
-    approval: bool
-    """Whether people must agree first."""
+    quorum: int
+    """How many people must agree first; 0 where nobody must."""
     reservations: tuple[Reservation, ...]
     """Counters that the action takes room from."""
 
@@ -55,9 +59,10 @@ def _rows(context: Context, connector: Connector) -> Iterator[VisibleAction]:
         current = _naming(context.current_role, context, connector, action)
         if effect not in effects or not pinned:
             continue
-        approved = all(tenant.approval for tenant in tenants if effect in tenant.effects)
+        admitting = tuple(tenant for tenant in tenants if effect in tenant.effects)
         for rule in current:
-            yield _row(context, connector, action, rule, approval=approved or rule.approval is not None)
+            quorum = _quorum(context, admitting, effect, (*pinned[:1], rule))
+            yield _row(context, connector, action, rule, quorum)
 
 
 def _naming(
@@ -74,8 +79,16 @@ def _naming(
     )
 
 
+def _quorum(context: Context, tenants: tuple[Tenant, ...], effect: Effect, rules: tuple[Rule, ...]) -> int:
+    """How many people must agree, as far as it can be told without a resource: there it may be more."""
+    beyond = approvals.asked_beyond_rules(context, tenants, effect)
+    if beyond is None and all(guards.demand(rule, effect, _ANYWHERE) is None for rule in rules):
+        return 0
+    return approvals.terms(rules, tenants)[0]
+
+
 def _row(
-    context: Context, connector: Connector, action: ActionType, rule: Rule, *, approval: bool
+    context: Context, connector: Connector, action: ActionType, rule: Rule, quorum: int
 ) -> VisibleAction:
     role = context.current_role or context.pinned_role
     effect = reach.effect_of(action, connector)
@@ -92,6 +105,6 @@ def _row(
         rule=rule.name,
         arguments={"allOf": [action.arguments, rule.arguments]} if rule.arguments else action.arguments,
         resources=rule.resources,
-        approval=approval,
+        quorum=quorum,
         reservations=limits.strictest(counted),
     )

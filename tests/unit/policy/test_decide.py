@@ -295,9 +295,15 @@ TABLE = [
         Code.APPROVAL_REQUIRED,
     ),
     Row(
-        "another entry demands none",
+        "an entry demands people though another demands none",
         comment(),
         context(tenants=({**TENANT, "approval": PEOPLE}, TENANT)),
+        Code.APPROVAL_REQUIRED,
+    ),
+    Row(
+        "an entry for another repository demands people",
+        comment(),
+        context(tenants=({**TENANT, "resources": {"repository": ["acme/api"]}, "approval": PEOPLE}, TENANT)),
         None,
     ),
     Row(

@@ -125,11 +125,12 @@ def should_permit(world: dict[str, Any], request: tuple[str, str, str]) -> bool:
         return False
     if any("forbid" in tenant and fits(tenant["forbid"]["repositories"]) for tenant in world["tenants"]):
         return False
-    if not any(
-        effect in tenant["effects"] and fits(tenant.get("resources", {"repository": ["**"]})["repository"])
+    admitting = [
+        tenant
         for tenant in world["tenants"]
-        if "approval" not in tenant
-    ):
+        if effect in tenant["effects"] and fits(tenant.get("resources", {"repository": ["**"]})["repository"])
+    ]
+    if not admitting or any("approval" in tenant for tenant in admitting):
         return False
     return any(
         rule_permits(rule, effect, request)
@@ -171,16 +172,23 @@ def wider(world: dict[str, Any], draw: Any) -> dict[str, Any]:
         if found["staged"] is not None:
             found["staged"] = sorted({*found["staged"], len(found["rules"]) - 1})
     elif change == "tenant":
-        found["tenants"].append({key: part for key, part in draw(TENANTS).items() if key != "forbid"})
+        free = {key: part for key, part in draw(TENANTS).items() if key not in {"forbid", "approval"}}
+        found["tenants"].append(free)
     elif change == "effects":
-        for tenant in found["tenants"]:
+        for tenant in undemanding(found):
             tenant["effects"] = [effect.value for effect in Effect]
     elif change in {"forbid", "scope", "staged"}:
         found[change] = None
     else:
-        for part in (*found["rules"], *found["tenants"]):
+        tenants = found["tenants"] if change == "approval" else undemanding(found)
+        for part in (*found["rules"], *tenants):
             part.pop(change, None)
     return found
+
+
+def undemanding(world: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entries that demand nobody; one that demands people and reaches further demands more."""
+    return [tenant for tenant in world["tenants"] if "approval" not in tenant]
 
 
 @given(WORLDS, REQUESTS)

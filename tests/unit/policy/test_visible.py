@@ -62,18 +62,28 @@ def test_a_row_tells_its_bounds() -> None:
     narrowed = {**COMMENT, "limits": {"perTask": 3}, "arguments": {"properties": {"body": {"maxLength": 9}}}}
     row = visible_actions(context(narrowed))[0]
 
-    assert (row.connector, row.rule, row.approval) == ("code", "comment", False)
+    assert (row.connector, row.rule, row.quorum) == ("code", "comment", 0)
     assert dict(row.resources) == {"repository": ("acme/*",)}
     assert row.reservations == (Reservation("task:task-1/rule:comment", 3),)
     assert isinstance(row.arguments["allOf"], list)
 
 
 @pytest.mark.parametrize(
-    "changes", [{"rule": {"approval": APPROVAL}}, {"tenants": ({**TENANT, "approval": APPROVAL},)}]
+    "changes",
+    [
+        {"rule": {"approval": APPROVAL}},
+        {"tenants": ({**TENANT, "approval": APPROVAL},)},
+        {"tenants": (TENANT, {**TENANT, "approval": APPROVAL})},
+        {"cautious": True},
+    ],
 )
 def test_what_needs_people_says_so(changes: dict[str, Any]) -> None:
     """An action that waits for people is listed as such, and is not simply permitted."""
-    found = context({**COMMENT, **changes.get("rule", {})}, tenants=changes.get("tenants", (TENANT,)))
+    found = context(
+        {**COMMENT, **changes.get("rule", {})},
+        tenants=changes.get("tenants", (TENANT,)),
+        cautious=changes.get("cautious", False),
+    )
 
-    assert [row.approval for row in visible_actions(found)] == [True]
+    assert [row.quorum for row in visible_actions(found)] == [1]
     assert not isinstance(decide(comment(), found), Permit)

@@ -92,7 +92,7 @@ class Tenant(Model):
     forbid: Forbid = Forbid()
     """What stays out of reach of these namespaces, whatever another tenant entry allows."""
     approval: ApprovalPolicy | None = None
-    """People who must agree to each action that only this entry allows."""
+    """People who must agree to each action that this entry allows, whatever another entry says."""
 
 
 class Service(Model):
