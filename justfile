@@ -40,3 +40,7 @@ e2e *args:
 # write the locks again: dependencies as of a week ago, so that a fresh malicious release has time to be found
 lock:
     hack/lock
+
+# what a full check of a pod costs in admission, beside a webhook that checks nothing: minutes, on a quiet machine
+bench-admission *args:
+    PYTHONPATH=tests/support {{python}} tests/bench/admission {{args}}

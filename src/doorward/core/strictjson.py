@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from doorward.errors import Code, Refusal
 
@@ -19,6 +20,9 @@ JsonObject: TypeAlias = Mapping[str, Json]
 
 MAX_DEPTH: Final = 32
 MAX_INTEGER: Final = 2**53 - 1
+_HOLDERS: Final = frozenset({dict, list})
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+"""The only spelling of a surrogate: UTF-8 itself has none."""
 
 
 def loads(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Json:
@@ -30,6 +34,8 @@ def loads(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Json:
             data.decode("utf-8"),
             object_pairs_hook=_unique,
             parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_exact,
         )
     except UnicodeDecodeError:
         raise _malformed("the body is not UTF-8") from None
@@ -39,7 +45,9 @@ def loads(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Json:
         raise _malformed(f"nested deeper than {max_depth}") from None
     except ValueError:
         raise _malformed("a number has too many digits") from None
-    _check(value, max_depth)
+    _check_depth(value, max_depth)
+    if _SURROGATE.search(data):
+        _check_texts(value)
     return value
 
 
@@ -62,28 +70,50 @@ def _no_constant(name: str) -> Json:
     raise _malformed(f"{name} is not JSON")
 
 
-def _check(value: Json, depth: int) -> None:
-    if depth < 0:
-        raise _malformed(f"nested deeper than {MAX_DEPTH}")
-    match value:
-        case str():
-            _check_text(value)
-        case int() if abs(value) > MAX_INTEGER:
-            raise _malformed("an integer is beyond 2**53 - 1")
-        case float() if not math.isfinite(value):
-            raise _malformed("a number is not finite")
-        case dict():
-            for key, item in value.items():
-                _check_text(key)
-                _check(item, depth - 1)
-        case list():
-            for item in value:
-                _check(item, depth - 1)
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _malformed("a number is not finite")
+    return number
+
+
+def _exact(text: str) -> int:
+    number = int(text)
+    if abs(number) > MAX_INTEGER:
+        raise _malformed("an integer is beyond 2**53 - 1")
+    return number
+
+
+def _check_depth(value: Json, depth: int) -> None:
+    """Level by level: a call for each value would cost more than the parsing."""
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
+    for _ in range(depth):
+        level = [item for holder in level for item in _members(holder) if type(item) in _HOLDERS]
+        if not level:
+            return
+    if any(level):
+        raise _malformed(f"nested deeper than {depth}")
+
+
+def _members(holder: Any) -> Iterable[Json]:
+    return holder.values() if type(holder) is dict else holder
+
+
+def _check_texts(value: Json) -> None:
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_text(key)
+            _check_texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_texts(item)
 
 
 def _check_text(text: str) -> None:
     try:
-        text.encode()  # the only strings that UTF-8 cannot hold; a loop here costs more than the parsing
+        text.encode()  # the only strings that UTF-8 cannot hold
     except UnicodeEncodeError:
         raise _malformed("a string holds half of a surrogate pair") from None
 

@@ -54,6 +54,9 @@ class Difference:
         return f"{self.pointer}: {_shown(self.live)} instead of {_shown(self.rendered)}"
 
 
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+
+
 def differences(
     live: Mapping[str, Any], rendered: Mapping[str, Any], *, stored: bool = False
 ) -> tuple[Difference, ...]:
@@ -69,16 +72,22 @@ def differences(
 def _walk(pointer: str, live: Any, rendered: Any, ignored: frozenset[str]) -> Iterator[Difference]:
     if pointer in ignored:
         return
-    if isinstance(live, Mapping) and (isinstance(rendered, Mapping) or _is_shell(pointer, rendered, ignored)):
-        expected = rendered if isinstance(rendered, Mapping) else {}
+    if isinstance(live, dict) and (isinstance(rendered, dict) or _is_shell(pointer, rendered, ignored)):
+        expected = rendered if isinstance(rendered, dict) else {}
         for key in sorted({*live, *expected}):
-            inner = f"{pointer}/{_escaped(key)}"
-            yield from _walk(inner, live.get(key, ABSENT), expected.get(key, ABSENT), ignored)
+            here, there = live.get(key, ABSENT), expected.get(key, ABSENT)
+            if not _is_same(here, there):
+                yield from _walk(f"{pointer}/{_escaped(key)}", here, there, ignored)
     elif isinstance(live, list) and isinstance(rendered, list):
         for index in range(max(len(live), len(rendered))):
             yield from _walk(f"{pointer}/{index}", _at(live, index), _at(rendered, index), ignored)
-    elif type(live) is not type(rendered) or live != rendered:
+    elif not _is_same(live, rendered):
         yield Difference(pointer, live, rendered)
+
+
+def _is_same(live: Any, rendered: Any) -> bool:
+    """Whether both are the same scalar: of one type, since Python's `1 == True`."""
+    return type(live) is type(rendered) and type(live) in _SCALARS and bool(live == rendered)
 
 
 def _is_shell(pointer: str, rendered: Any, ignored: frozenset[str]) -> bool:
@@ -91,7 +100,7 @@ def _at(items: list[Any], index: int) -> Any:
 
 
 def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
+    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
 
 
 def _shown(found: Any) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 _FORM: Final = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?", re.ASCII)
@@ -33,6 +34,7 @@ def value(text: str) -> Fraction:
     return _parse(text)[0]
 
 
+@lru_cache(maxsize=1024)  # every pod of a role has the same few
 def _parse(text: str) -> tuple[Fraction, str]:
     found = _FORM.fullmatch(text)
     if found is None:

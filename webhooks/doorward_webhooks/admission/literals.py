@@ -24,9 +24,14 @@ ACCEPTED: Final = "doorward.dev/accepted-literals"
 
 _CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]*-----END CERTIFICATE-----")
 _RUN: Final = re.compile(r"[A-Za-z0-9+=_-]{24,}")
+_MIXED: Final = tuple(map(re.compile, ("[a-z]", "[A-Z]", "[0-9]")))
+_PROSE: Final = re.compile(r"[\s/]")
+_DIGIT: Final = re.compile(r"\d")
 _SECRET_NAME: Final = re.compile(
     r"(?i)secret|token|passw|passphrase|api_?-?key|access_?-?key|private_?-?key|credential|auth(?!or)"
 )
+_SHORTEST: Final = 8
+"""Texts with fewer characters are no credentials that are worth anything."""
 _RANDOM: Final = 4.2
 """Bits a character: base64 of random bytes has more from 24 characters on, words and paths have less."""
 _NAMED_RANDOM: Final = 3.0
@@ -52,12 +57,12 @@ class _Format:
 
 def find(text: str, called: str = "") -> Iterator[Suspicion]:
     """The credentials in the text. `called` is the name it goes by: of a variable, a key, a flag."""
-    if text == PLACEHOLDER or len(text) < 8:
+    if len(text) < _SHORTEST or text == PLACEHOLDER:
         return
     for item in formats():
         if item.near in text:
             yield from (Suspicion(item.name, fingerprint(found[0])) for found in item.pattern.finditer(text))
-    yield from _random(_CERTIFICATE.sub(" ", text), called)
+    yield from _random(_CERTIFICATE.sub(" ", text) if "CERTIFICATE" in text else text, called)
 
 
 def find_in(value: Any, accepted: frozenset[str] = frozenset()) -> Iterator[tuple[str, Suspicion]]:
@@ -85,16 +90,18 @@ def formats() -> tuple[_Format, ...]:
 
 def escaped(key: str) -> str:
     """A member name as a part of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
+    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
 
 
 def _search(pointer: str, called: str, value: Any) -> Iterator[tuple[str, Suspicion]]:
     if isinstance(value, str):
-        yield from ((pointer, found) for found in find(value, called))
-    elif isinstance(value, Mapping):
+        for found in find(value, called):
+            yield pointer, found
+    elif isinstance(value, dict):
         for key, item in value.items():
             inner = f"{pointer}/{escaped(key)}"
-            yield from ((inner, found) for found in find(key))
+            for found in find(key):
+                yield inner, found
             yield from _search(inner, _name(key, value), item)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
@@ -114,13 +121,14 @@ def _random(text: str, called: str) -> Iterator[Suspicion]:
     name, _, flagged = text.partition("=")
     if text.startswith("-") and flagged:
         called, text = name, flagged
-    plain = len(text) >= 16 and not re.search(r"[\s/]", text)
-    if plain and _SECRET_NAME.search(called) and re.search(r"\d", text) and _bits(text) >= _NAMED_RANDOM:
+    if len(text) < 16 or not _SECRET_NAME.search(called) or _PROSE.search(text):
+        return
+    if _DIGIT.search(text) and _bits(text) >= _NAMED_RANDOM:
         yield Suspicion("a random text that is called a secret", fingerprint(text))
 
 
 def _mixed(text: str) -> bool:
-    return all(re.search(part, text) for part in ("[a-z]", "[A-Z]", "[0-9]"))
+    return all(part.search(text) for part in _MIXED)
 
 
 def _bits(text: str) -> float:

@@ -105,16 +105,34 @@ def _form(entry: Any) -> str:
 
 
 def _object(pointer: str, found: Any, kind: str, rules: Rules) -> Iterator[Violation]:
-    if not isinstance(found, Mapping):
+    if not isinstance(found, dict):
         yield Violation(pointer, rules.reasons["form"], f"not a {kind}")
         return
+    known_here = rules.types[kind]
     for key, value in found.items():
+        rule = known_here.get(key)
+        if rule is not None and _passes(value, rule):
+            continue
         inner = f"{pointer}/{escaped(str(key))}"
-        rule = rules.types[kind].get(key)
         if rule is None:
             yield Violation(inner, rules.reasons["unknown"])
         else:
             yield from _judge(inner, value, rule, rules, _called(key, found))
+
+
+def _passes(value: Any, rule: Rule) -> bool:
+    """Whether there is nothing to refuse and nothing to look into."""
+    match rule.verb:
+        case "pass":
+            return _has_form(value, rule.form)
+        case "seen":
+            return True
+        case "unset":
+            return value is False or (value == 0 and type(value) is int)
+        case "one":
+            return type(value) in {str, int} and str(value) in rule.values
+        case _:
+            return False
 
 
 def _called(key: str, holder: Mapping[str, Any]) -> str:
@@ -128,16 +146,11 @@ def _judge(pointer: str, value: Any, rule: Rule, rules: Rules, called: str) -> I
         case "walk":
             yield from _descend(pointer, value, rule.form, rules)
         case "pass":
-            yield from _formed(pointer, value, rule.form, rules)
+            yield _misshapen(pointer, rule.form, rules)
         case "text":
-            yield from _formed(pointer, value, rule.form, rules)
+            if not _has_form(value, rule.form):
+                yield _misshapen(pointer, rule.form, rules)
             yield from _texts(pointer, value, called, rules)
-        case "seen":
-            pass
-        case "unset" if value is False or (value == 0 and type(value) is int):
-            pass
-        case "one" if type(value) in {str, int} and str(value) in rule.values:
-            pass
         case _:
             yield Violation(pointer, rule.reason or rules.reasons["unknown"])
 
@@ -169,26 +182,25 @@ _SCALARS: Final[Mapping[str, tuple[type, ...]]] = {
 }
 
 
-def _formed(pointer: str, value: Any, form: str, rules: Rules) -> Iterator[Violation]:
+def _misshapen(pointer: str, form: str, rules: Rules) -> Violation:
     """A value that is passed over must at least have its form: nothing hides in another one."""
-    if not _has_form(value, form):
-        yield Violation(pointer, rules.reasons["form"], f"not {form}")
+    return Violation(pointer, rules.reasons["form"], f"not {form}")
 
 
 def _has_form(value: Any, form: str) -> bool:
+    if form in _SCALARS:
+        return isinstance(value, _SCALARS[form]) and (form == "boolean" or not isinstance(value, bool))
     if form.endswith("[]"):
         return isinstance(value, list) and all(_has_form(item, form[:-2]) for item in value)
     if form.endswith("{}"):
-        return isinstance(value, Mapping) and all(_has_form(item, form[:-2]) for item in value.values())
-    if form in _SCALARS:
-        return isinstance(value, _SCALARS[form]) and (form == "boolean" or not isinstance(value, bool))
+        return isinstance(value, dict) and all(_has_form(item, form[:-2]) for item in value.values())
     return _fits(value, form)
 
 
 def _fits(value: Any, kind: str) -> bool:
     """An object of a type that is passed over as a whole: its members must be known scalars."""
     fields = table().get(kind, {})
-    return isinstance(value, Mapping) and all(
+    return isinstance(value, dict) and all(
         key in fields and _has_form(item, _form(fields[key])) for key, item in value.items()
     )
 
