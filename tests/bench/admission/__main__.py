@@ -160,7 +160,7 @@ def _told(report: dict[str, Any]) -> str:
     columns = ("perSecond", "p50Ms", "p99Ms", "maxMs", "cpuMs")
     rate = report["machine"]["openRate"]
     lines = [
-        f"{report['reviewBytes']} bytes; {report['tasks']} tasks; open loop at {rate:g}/s; medians of the passes",
+        f"{report['reviewBytes']} bytes; {report['tasks']} tasks; open loop: {rate:g}/s; medians of passes",
         f"{'':6}{'':26}" + "".join(f"{column:>11}" for column in columns),
     ]
     for shape in SHAPES:
