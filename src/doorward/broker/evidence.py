@@ -22,7 +22,7 @@ from doorward.ledger.queries import Reader
 def main() -> int:
     """Print what was asked for; 1 if the chain is broken."""
     arguments = _parser().parse_args()
-    reader = Reader(store.engine(settings.read(Settings, os.environ).ledger_url))
+    reader = Reader(store.engine(settings.read(Settings, os.environ).ledger))
     if arguments.verify:
         broken = reader.first_break()
         sys.stdout.write(

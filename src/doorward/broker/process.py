@@ -239,9 +239,10 @@ async def start(settings: Settings, registry: CollectorRegistry, api: Client, pl
     keyring = KeyRing(settings.keys, settings.key_days, system)
     observer = _Late()
     try:
-        ledger = await asyncio.to_thread(Ledger, settings.ledger_url, system, observer)
+        ledger = await asyncio.to_thread(Ledger, settings.ledger, system, observer)
     except LedgerUnusable as error:
-        raise ConfigError(f"DOORWARD_LEDGER_URL: the ledger cannot be opened: {error}") from error
+        name = "DOORWARD_LEDGER_FILE" if settings.ledger_file else "DOORWARD_LEDGER_URL"
+        raise ConfigError(f"{name}: the ledger cannot be opened: {error}") from error
     try:
         left = heartbeat.anchor_of(await _last_beat(api, settings.namespace))
         epoch = await epochs.establish(ledger, keyring.checkpoint, settings.issuer, left, system())

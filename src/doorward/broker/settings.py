@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from doorward.core.settings import address, setting
 
@@ -59,6 +60,18 @@ def _number(text: str) -> int:
     return int(_positive(int)(text))
 
 
+def without_password(text: str) -> str:
+    """A database address that anybody may read: environments are shown in many places."""
+    try:
+        password = urlsplit(text).password
+    except ValueError:
+        password = None
+    if password is not None or "password=" in text:
+        msg = "holds a password: put the address into a file and name that in DOORWARD_LEDGER_FILE"
+        raise ValueError(msg)
+    return text
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Settings of the broker, each with its variable, its sentence and its default."""
@@ -104,7 +117,17 @@ class Settings:
         "DOORWARD_BROKER_IP", str, "address of the broker's Service; looked up by its name if empty", ""
     )
     ledger_url: str = setting(
-        "DOORWARD_LEDGER_URL", str, "database of the ledger", "sqlite:////var/lib/doorward/ledger.db"
+        "DOORWARD_LEDGER_URL",
+        without_password,
+        "database of the ledger; an address with a password belongs into a file",
+        "sqlite:////var/lib/doorward/ledger.db",
+    )
+    ledger_file: Path | None = setting(
+        "DOORWARD_LEDGER_FILE",
+        Path,
+        "file that holds the address of the ledger's database, instead of `DOORWARD_LEDGER_URL`; "
+        "read anew for each connection",
+        None,
     )
     keys: Path = setting(
         "DOORWARD_KEYS",
@@ -150,3 +173,8 @@ class Settings:
         "DOORWARD_DRAIN_SECONDS", _seconds, "time for running requests after SIGTERM", 10.0
     )
     log_level: str = setting("DOORWARD_LOG_LEVEL", str, "debug, info, warning or error", "info")
+
+    @property
+    def ledger(self) -> str | Path:
+        """Where the ledger is, as `doorward.ledger.store.engine` takes it."""
+        return self.ledger_file or self.ledger_url

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from doorward.core import clock as clocks
@@ -42,10 +43,17 @@ class Ledger:
     been written, and asking again is harmless.
     """
 
-    def __init__(self, url: str, clock: Clock = clocks.system, observer: Observer | None = None) -> None:
-        """Bring the schema up to date and start the writer. Blocks; raises `LedgerUnusable`."""
+    def __init__(
+        self, url: str | Path, clock: Clock = clocks.system, observer: Observer | None = None
+    ) -> None:
+        """Bring the schema up to date and start the writer. Blocks; raises `LedgerUnusable`.
+
+        `url` is the address of the database, or the file that holds it.
+        """
         engine = store.engine(url)
         store.upgrade(engine)
+        self.shared = engine.dialect.name == "postgresql"
+        """Whether other brokers may write it too."""
         self.reader = Reader(engine)
         self._writer = Writer(engine, clock, observer)
 
@@ -54,9 +62,19 @@ class Ledger:
         """Whether the last batch was committed."""
         return self._writer.healthy
 
+    @property
+    def lost(self) -> str | None:
+        """Why nothing is written any more until the process starts again; None while it is."""
+        return self._writer.lost
+
+    def serve(self, epoch: str) -> None:
+        """From now on only in this epoch: once another has begun, everything is `unavailable`."""
+        self._writer.epoch = epoch
+
     def close(self) -> None:
         """Commit what waits and close. Blocks; idempotent."""
         self._writer.close()
+        self.reader.close()
 
     async def head(self) -> Head:
         """The last event. Also proves that the ledger can be written."""

@@ -64,7 +64,7 @@ def permit(txn: Transaction, ask: Ask, found: Permit, terms: Terms) -> Granted |
     txn.release()
     granted = _grant(txn, ask, session, found, terms)
     for kept in taken:
-        txn.run(_KEEP, decision=granted.decision, **kept)
+        txn.put(_KEEP, decision=granted.decision, **kept)
     return granted
 
 
@@ -135,7 +135,7 @@ def _deny(txn: Transaction, ask: Ask, session: Row, denial: Denial, terms: Terms
         **_facts(ask, session),
     )
     said = json.dumps(_bounded(denial))
-    txn.run(_DECIDE, id=decision, **_row(txn, ask), capability=None, denial=said, event=event.hash)
+    txn.put(_DECIDE, id=decision, **_row(txn, ask), capability=None, denial=said, event=event.hash)
     room = counters.reserve(txn, Reservation(f"denials:task:{session['uid']}", terms.max_denials))
     froze = room is None and freeze(txn, session["uid"], f"more than {terms.max_denials} denials")
     return Denied(decision, denial, event.hash, froze)
@@ -160,8 +160,8 @@ def _grant(txn: Transaction, ask: Ask, session: Row, found: Permit, terms: Terms
         epoch=terms.epoch,
         **_facts(ask, session),
     )
-    txn.run(_DECIDE, id=decision, **_row(txn, ask), capability=jti, denial=None, event=event.hash)
-    txn.run(
+    txn.put(_DECIDE, id=decision, **_row(txn, ask), capability=jti, denial=None, event=event.hash)
+    txn.put(
         _ISSUE,
         **_BLANK,
         jti=jti,

@@ -59,6 +59,10 @@ class Reader:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def close(self) -> None:
+        """Close the connections that are kept for the next query."""
+        self._engine.dispose()
+
     def events(self, task_uid: str | None = None, after: int = 0, most: int = PAGE) -> list[Link]:
         """Events in order, of one task or all, numbered higher than `after`."""
         statement = _PAGE if task_uid is None else _OF_TASK

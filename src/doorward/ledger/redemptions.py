@@ -194,7 +194,7 @@ def report(txn: Transaction, told: Report) -> Recorded | Refused:
         sent=told.sent,
         late=row["outcome_report"] == LOST or None,
     )
-    txn.run(_SETTLE, settled=told.redemption, result=told.outcome, told=event.hash, reported=said)
+    txn.put(_SETTLE, settled=told.redemption, result=told.outcome, told=event.hash, reported=said)
     if told.outcome == "failed" and not told.sent and row["outcome_report"] is None:
         _give_back(txn, row["decision"])
     return Recorded(event.hash, row["connector"], row["action"], new=True)
@@ -230,6 +230,6 @@ def sweep(txn: Transaction, most: int = 200) -> list[str]:
             connector=row["connector"],
             action=row["action"],
         )
-        txn.run(_SETTLE, settled=row["redemption"], result="unknown", told=event.hash, reported=LOST)
+        txn.put(_SETTLE, settled=row["redemption"], result="unknown", told=event.hash, reported=LOST)
     counters.expire(txn)
     return [row["connector"] for row in overdue]

@@ -100,7 +100,7 @@ def _write_pin(txn: Transaction, pin: Pin) -> Row:
         "pinned_at": txn.now,
         "ended_at": None,
     }
-    txn.run(_PIN, **row)
+    txn.put(_PIN, **row)
     txn.append(
         Event.TASK_PINNED,
         pin.uid,
@@ -142,7 +142,7 @@ def _open(txn: Transaction, task: Row, door: Door, replaced: str | None = None) 
         "closed_at": None,
         "closed_reason": None,
     }
-    txn.run(_OPEN, **row)
+    txn.put(_OPEN, **row)
     txn.append(
         Event.SESSION_OPENED,
         task["uid"],
@@ -216,7 +216,7 @@ def latch(txn: Transaction, uid: str, subjects: tuple[str, ...], facts: dict[str
     if txn.one(_LATCHED, revocation=uid) is not None:
         return False
     for subject in sorted(set(subjects)):
-        txn.run(_LATCH, subject=subject, uid=uid, latched_at=txn.now)
+        txn.put(_LATCH, subject=subject, uid=uid, latched_at=txn.now)
     txn.append(Event.REVOCATION_LATCHED, None, revocation=uid, subjects=sorted(set(subjects)), **facts)
     return True
 
@@ -229,7 +229,7 @@ def newest_epoch(txn: Transaction) -> Epoch | None:
 
 def begin_epoch(txn: Transaction, epoch: Epoch, facts: dict[str, Any]) -> Epoch:
     """Start an epoch. Where there was another life before, every live task freezes."""
-    txn.run(
+    txn.put(
         _BEGIN_EPOCH,
         number=epoch.number,
         id=epoch.id,

@@ -2,6 +2,10 @@
 
 Statements are SQLAlchemy Core, compiled once per dialect and then run on the driver's cursor:
 building the SQL again for each call costs three times what the database does.
+
+On PostgreSQL the whole transaction holds one lock from its first statement on: whoever has it is the only
+writer, so that several brokers append to one chain without a gap, count without going over, and wait
+for each other's rows in no order that could lock up.
 """
 
 from __future__ import annotations
@@ -15,12 +19,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
 from doorward.ledger.chain import Head, Link, link
-from doorward.ledger.schema import COUNTERS, EVENTS
+from doorward.ledger.channel import Channel, Decoder
+from doorward.ledger.schema import COUNTERS, EPOCHS, EVENTS
 from doorward.telemetry.events import Event
 
 Row = dict[str, Any]
 
 _HEAD: Final = select(EVENTS.c.seq, EVENTS.c.hash).order_by(EVENTS.c.seq.desc()).limit(1)
+_EPOCH: Final = select(EPOCHS.c.id).order_by(EPOCHS.c.number.desc()).limit(1)
+_AT: Final = select(EVENTS.c.hash).where(EVENTS.c.seq == bindparam("number"))
 _APPEND: Final = insert(EVENTS)
 
 
@@ -29,22 +36,31 @@ class _Compiled:
     source: Executable
     """Kept, so that nothing else gets its id."""
     text: str
-    positions: Sequence[str] | None
-    """Parameters in order; None where the driver takes them by name."""
+    positions: Sequence[str]
+    """Parameters in order."""
     constants: Mapping[str, Any]
     """Values that are written into the statement."""
     columns: Sequence[str]
+    decoders: Sequence[Decoder]
+    """What makes a value out of each column's text."""
 
-    def parameters(self, values: Mapping[str, Any]) -> Any:
+    def parameters(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         merged = {**self.constants, **values} if self.constants else values
-        return merged if self.positions is None else tuple(merged[name] for name in self.positions)
+        return tuple([merged[name] for name in self.positions])
+
+
+DIALECTS: Final[Mapping[str, Dialect]] = {
+    "sqlite": sqlite.dialect(),
+    "postgresql": postgresql.dialect(paramstyle="numeric_dollar"),  # type: ignore[no-untyped-call]
+}
+"""As `Channel` takes its parameters."""
 
 
 class Statements:
     """The compiled form of each statement for one dialect."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self.dialect = dialect
+    def __init__(self, name: str) -> None:
+        self.dialect = DIALECTS[name]
         self._compiled: dict[int, _Compiled] = {}
 
     def of(self, statement: Executable) -> _Compiled:
@@ -56,12 +72,14 @@ class Statements:
 
     def _compile(self, statement: Executable) -> _Compiled:
         compiled: Any = statement.compile(dialect=self.dialect)  # type: ignore[attr-defined]
+        columns = tuple(getattr(statement, "selected_columns", ()))
         return _Compiled(
             source=statement,
             text=str(compiled),
-            positions=compiled.positiontup,
+            positions=compiled.positiontup or (),
             constants={name: value for name, value in compiled.params.items() if value is not None},
-            columns=tuple(column.key for column in getattr(statement, "selected_columns", ())),
+            columns=tuple(column.key for column in columns),
+            decoders=tuple(column.type.python_type for column in columns),
         )
 
     @property
@@ -80,63 +98,84 @@ class Statements:
 class Transaction:
     """What an operation may do. Everything in it becomes durable together, or never happened."""
 
-    def __init__(self, cursor: Any, statements: Statements, now: float) -> None:
-        self._cursor = cursor
+    def __init__(self, channel: Channel, statements: Statements, now: float) -> None:
+        self._channel = channel
         self._statements = statements
         self.now = now
         """Seconds since the epoch, the same for the whole batch."""
         self.head = Head()
+        self.epoch: str | None = None
+        """The epoch in force."""
 
     def begin(self) -> None:
         """Start, and read the end of the chain."""
         for text in self._statements.begin:
-            self._cursor.execute(text)
+            self._channel.tell(text)
         found = self.one(_HEAD)
         self.head = Head(found["seq"], found["hash"]) if found else Head()
+        begun = self.one(_EPOCH)
+        self.epoch = begun["id"] if begun else None
+
+    def extends(self, head: Head) -> bool:
+        """Whether the chain, as it is before anything is appended, goes on from there."""
+        if head.seq in {0, self.head.seq}:
+            return head.seq == 0 or head == self.head
+        found = self.one(_AT, number=head.seq)
+        return found is not None and found["hash"] == head.hash
+
+    @property
+    def exact(self) -> bool:
+        """See `Channel`."""
+        return self._channel.exact
 
     def commit(self) -> None:
         """Make everything durable."""
-        self._cursor.execute("COMMIT")
+        self._channel.commit()
 
     def savepoint(self) -> Head:
         """Mark a place to come back to; `rollback_to` needs the returned head."""
-        self._cursor.execute("SAVEPOINT op")
+        self._channel.tell("SAVEPOINT op")
         return self.head
 
     def release(self) -> None:
         """Forget the last mark."""
-        self._cursor.execute("RELEASE SAVEPOINT op")
+        self._channel.tell("RELEASE SAVEPOINT op")
 
     def rollback_to(self, head: Head) -> None:
         """Undo everything since the last mark, and forget it."""
-        self._cursor.execute("ROLLBACK TO SAVEPOINT op")
+        self._channel.tell("ROLLBACK TO SAVEPOINT op")
         self.release()
         self.head = head
 
     def run(self, statement: Executable, /, **values: Any) -> int:
         """Execute; the number of rows that were changed."""
-        self._execute(statement, values)
-        return int(self._cursor.rowcount)
+        compiled = self._statements.of(statement)
+        return self._channel.count(compiled.text, compiled.parameters(values))
+
+    def put(self, statement: Executable, /, **values: Any) -> None:
+        """Execute where nobody needs to know how many rows were changed: that costs no round trip."""
+        compiled = self._statements.of(statement)
+        self._channel.tell(compiled.text, compiled.parameters(values))
 
     def one(self, statement: Executable, /, **values: Any) -> Row | None:
         """The first row, if there is one."""
-        names = self._execute(statement, values)
-        row = self._cursor.fetchone()
-        return None if row is None else dict(zip(names, row, strict=True))
+        found = self.all(statement, **values)
+        return found[0] if found else None
 
     def all(self, statement: Executable, /, **values: Any) -> list[Row]:
         """Every row."""
-        names = self._execute(statement, values)
-        return [dict(zip(names, row, strict=True)) for row in self._cursor.fetchall()]
+        compiled = self._statements.of(statement)
+        found = self._channel.ask(compiled.text, compiled.parameters(values), compiled.decoders)
+        return [dict(zip(compiled.columns, row, strict=True)) for row in found]
 
     def touch_counter(self, **values: Any) -> None:
         """Make sure that the counter exists."""
-        self.run(self._statements.touch_counter, **values)
+        self.put(self._statements.touch_counter, **values)
 
     def append(self, event: Event, task_uid: str | None = None, **facts: Any) -> Link:
         """Write the next event."""
         added = link(self.head, event, self.now, task_uid, facts)
-        self.run(
+        self.put(
             _APPEND,
             seq=added.seq,
             at=added.at,
@@ -147,11 +186,6 @@ class Transaction:
         )
         self.head = Head(added.seq, added.hash)
         return added
-
-    def _execute(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[str]:
-        compiled = self._statements.of(statement)
-        self._cursor.execute(compiled.text, compiled.parameters(values))
-        return compiled.columns
 
 
 def _touch(kind: Any) -> Insert:

@@ -3,6 +3,10 @@
 Nobody's future resolves before the commit has returned, and a commit that fails resolves all of them
 with `unavailable`: no ledger, no yes. A savepoint each means that one failing operation takes nothing
 with it. Grouping matters more than the engine: an fsync costs the same for one as for a hundred.
+
+Whether a commit that broke was kept is not known: nobody gets a yes for it. A database that is not the
+one that was written before, because its file was replaced, it was set back, or another broker began a
+new epoch, is `lost` for this process: it has to start again, which is when that is judged.
 """
 
 from __future__ import annotations
@@ -20,6 +24,10 @@ from sqlalchemy import Engine
 
 from doorward.core.clock import Clock
 from doorward.errors import Code, Refusal
+from doorward.ledger import store
+from doorward.ledger.chain import Head
+from doorward.ledger.channel import Channel
+from doorward.ledger.channel import channel as open_channel
 from doorward.ledger.transaction import Statements, Transaction
 
 T = TypeVar("T")
@@ -28,6 +36,7 @@ Result = tuple[Any, BaseException | None]
 
 MAX_BATCH: Final = 256
 MAX_WAITING: Final = 4096
+_OURS: Final = "an error of ours; it is in the log"
 _LOG: Final = logging.getLogger("doorward.ledger")
 
 
@@ -58,21 +67,34 @@ class _Waiting(Generic[T]):
     loop: asyncio.AbstractEventLoop
 
 
+class LostError(Exception):
+    """The database is not the one that was written before."""
+
+
 class Writer:
-    """A thread with the only writing connection."""
+    """A thread with the only writing connection of this process."""
 
     def __init__(self, engine: Engine, clock: Clock, observer: Observer | None = None) -> None:
         self._engine = engine
-        self._statements = Statements(engine.dialect)
+        self._statements = Statements(engine.dialect.name)
         self._driver: Any = engine.dialect.loaded_dbapi
         self._clock = clock
         self._observer = observer or Quiet()
         self._queue: queue.SimpleQueue[_Waiting[Any] | None] = queue.SimpleQueue()
         self._waiting = 0
         self._connection: Any = None
+        self._channel: Channel | None = None
+        self._fresh = True
+        self._head = Head()
+        self._file = store.file_of(engine)
+        self._inode = store.inode(self._file) if self._file else None
         self._closed = False
         self.healthy = True
         """Whether the last batch was committed."""
+        self.lost: str | None = None
+        """Why nothing is written any more until the process starts again."""
+        self.epoch: str | None = None
+        """The epoch that this process serves; None while it is not established."""
         self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -119,26 +141,74 @@ class Writer:
     def _commit(self, batch: Sequence[_Waiting[Any]]) -> list[Result]:
         started = time.perf_counter()
         try:
-            cursor = self._connect().cursor()
-            transaction = Transaction(cursor, self._statements, self._clock())
-            transaction.begin()
+            transaction = self._begin()
             results = [self._attempt(transaction, item.operation) for item in batch]
             transaction.commit()
-        except Exception:  # noqa: BLE001 - whatever broke, nobody in the batch gets a yes
-            _LOG.exception("a batch of %d was not committed", len(batch))
+            self._check_file()
+        except self._driver.IntegrityError:
             self._disconnect()
-            self.healthy = False
-            self._observer.failed()
+            return self._one_by_one(batch)
+        except Exception as error:  # noqa: BLE001 - whatever broke, nobody in the batch gets a yes
+            self._broken(error, len(batch))
             return [(None, unavailable("the ledger cannot be written"))] * len(batch)
+        self._head = transaction.head
         self.healthy = True
         self._observer.committed(time.perf_counter() - started, len(batch))
         return results
+
+    def _one_by_one(self, batch: Sequence[_Waiting[Any]]) -> list[Result]:
+        """A constraint broke, and in a pipeline it is not known whose it was."""
+        if len(batch) == 1:
+            _LOG.exception("an operation of the ledger failed")
+            return [(None, unavailable(_OURS))]
+        return [self._commit([item])[0] for item in batch]
+
+    def _broken(self, error: Exception, size: int) -> None:
+        if isinstance(error, LostError):
+            self.lost = str(error)
+        _LOG.error("a batch of %d was not committed", size, exc_info=error)
+        self._disconnect()
+        self.healthy = False
+        self._observer.failed()
+
+    def _begin(self) -> Transaction:
+        """A transaction that goes on from what was committed last.
+
+        A connection may have died while nobody used it, or be one to a disk that was read-only: before
+        anything was done, a new one costs nothing.
+        """
+        if self.lost is not None:
+            raise LostError(self.lost)
+        try:
+            transaction = self._try_begin()
+        except self._driver.Error:
+            if self._fresh:
+                raise
+            self._disconnect()
+            transaction = self._try_begin()
+        if not transaction.extends(self._head):
+            raise LostError("the ledger was set back while it was in use")
+        if self.epoch not in {None, transaction.epoch}:
+            raise LostError("another broker began a new epoch of the ledger")
+        return transaction
+
+    def _try_begin(self) -> Transaction:
+        self._fresh = self._channel is None
+        transaction = Transaction(self._connect(), self._statements, self._clock())
+        transaction.begin()
+        return transaction
+
+    def _check_file(self) -> None:
+        """An SQLite file that was removed or replaced can be written for ever, and nobody will read it."""
+        if self._file is not None and store.inode(self._file) != self._inode:
+            raise LostError("the file of the ledger was removed or replaced")
 
     def _attempt(self, transaction: Transaction, operation: Operation[Any]) -> Result:
         """Run one operation in its savepoint.
 
         An error of the database ends the batch: what the transaction still holds is not known then.
-        Anything else, a broken constraint included, undoes this operation alone.
+        Anything else, a broken constraint included where it is known to be this operation's, undoes this
+        operation alone.
         """
         head = transaction.savepoint()
         try:
@@ -147,22 +217,25 @@ class Writer:
             transaction.rollback_to(head)
             return None, refusal
         except Exception as error:
-            if isinstance(error, self._driver.Error) and not isinstance(error, self._driver.IntegrityError):
+            constraint = transaction.exact and isinstance(error, self._driver.IntegrityError)
+            if isinstance(error, self._driver.Error) and not constraint:
                 raise
             _LOG.exception("an operation of the ledger failed")
             transaction.rollback_to(head)
-            return None, unavailable("an error of ours; it is in the log")
+            return None, unavailable(_OURS)
         transaction.release()
         return value, None
 
-    def _connect(self) -> Any:
-        if self._connection is None:
+    def _connect(self) -> Channel:
+        if self._channel is None:
+            self._check_file()
             self._connection = self._engine.raw_connection()
-        return self._connection
+            self._channel = open_channel(self._engine.dialect.name, self._connection)
+        return self._channel
 
     def _disconnect(self) -> None:
         """Drop the connection, and with it whatever was not committed; the next batch gets a new one."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._channel = self._connection, None, None
         if connection is None:
             return
         try:

@@ -1,112 +1,18 @@
-"""A ledger on a real file, with a clock that tests own."""
+"""A ledger on a real database, of each engine in turn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pytest
+from books import Book
+from databases import databases, ledger_url
 
-from doorward.core.action import Action
-from doorward.core.decision import Denial, Permit, Principal, Reservation
-from doorward.core.effect import Effect
-from doorward.core.permitting import SEAL
-from doorward.errors import Code
-from doorward.ledger import Ask, Claim, Door, Evidence, Ledger, Opened, Pin, Report, Terms
-
-EPOCH = "epoch-1"
-
-
-def over_limit(wanted: Reservation, used: int) -> Denial:
-    return Denial(Code.LIMIT_EXCEEDED, f"{used} of {wanted.limit}")
-
-
-PIN = Pin(
-    uid="task-uid",
-    namespace="agents",
-    name="fix-1",
-    role="bug-fixer",
-    role_snapshot='{"spec":{}}',
-    pod_uid="pod-uid",
-    pod_name="fix-1-abcd",
-    pod_created_at=999.0,
-    requested_by="alice",
-    image="registry.example/agents/fixer@sha256:0",
-)
-DOOR = Door("key-1", Evidence("container-1", 0), "10.0.0.7")
-ACTION = Action("code", "issue.comment", {"repository": "acme/web"}, {"body": "hello"})
-PRINCIPAL = Principal("task-uid", "fix-1", "agents", "bug-fixer", "alice")
-
-
-@dataclass
-class Book:
-    """A ledger and the values that tests vary."""
-
-    url: str
-    now: float = 1000.0
-    terms: Terms = field(default_factory=lambda: Terms(EPOCH, 60, 1000, over_limit))
-    ledger: Ledger = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.start()
-
-    def start(self) -> None:
-        """Open the file."""
-        self.ledger = Ledger(self.url, lambda: self.now)
-
-    def restart(self) -> None:
-        """End well and open the file again."""
-        self.ledger.close()
-        self.start()
-
-    async def session(self, pin: Pin = PIN, door: Door = DOOR) -> str:
-        """Id of an open session."""
-        opened = await self.ledger.open_session(pin, door, last_try=True)
-        assert isinstance(opened, Opened)
-        return opened.session.id
-
-    @staticmethod
-    def ask(session: str, request: str = "request-1", digest: str = "sha256:d") -> Ask:
-        """A request for a decision."""
-        return Ask(session, request, "code", "issue.comment", "draft", digest, {"repository": "acme/web"})
-
-    @staticmethod
-    def permit(*reservations: Reservation) -> Permit:
-        """The policy's yes."""
-        return Permit(
-            ACTION,
-            Effect.DRAFT,
-            PRINCIPAL,
-            "comment",
-            "sha256:policy",
-            "connector:code",
-            reservations,
-            {},
-            SEAL,
-        )
-
-    @staticmethod
-    def claim(jti: str, **changes: str) -> Claim:
-        """A connector's wish."""
-        found = Claim(jti, "connector:code", "sha256:d", EPOCH, "sa:code", "instance-1", "nonce-1")
-        return replace(found, **changes)
-
-    @staticmethod
-    def report(redemption: str, **changes: object) -> Report:
-        """An outcome."""
-        found = Report(
-            redemption, "sa:code", "succeeded", 201, ({"kind": "issue", "id": "7"},), 12, sent=True
-        )
-        return replace(found, **changes)  # type: ignore[arg-type]
-
-    def events(self, name: str | None = None) -> list[str]:
-        """Names of what was written, in order."""
-        return [link.event for link in self.ledger.reader.walk() if name in {None, link.event}]
+__all__ = ["databases", "ledger_url"]
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
-    made = Book(f"sqlite:///{tmp_path / 'ledger.db'}")
+def book(ledger_url: str) -> Iterator[Book]:
+    made = Book(ledger_url)
     yield made
     made.ledger.close()

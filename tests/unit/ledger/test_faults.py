@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import sys
 from typing import Any
 
 import pytest
+from databases import only_postgresql, only_sqlite
 
 from doorward.errors import Code, Refusal
-from doorward.ledger import Granted, Ledger, LedgerUnusable
+from doorward.ledger import Granted, Ledger, LedgerUnusable, store, transaction
+from doorward.ledger.schema import CAPABILITIES, DECISIONS
 
 CHILD = """
 import asyncio, sys
@@ -52,9 +53,7 @@ async def test_what_was_answered_survives_sigkill(book: Any) -> None:
     await child.wait()
     answered += rest.split("\n")[:-1]
     book.start()
-    with sqlite3.connect(book.url.removeprefix("sqlite:///")) as connection:
-        stored = {row[0] for row in connection.execute("SELECT jti FROM capabilities")}
-    connection.close()
+    stored = {row["jti"] for row in book.rows(CAPABILITIES)}
 
     assert set(answered) <= stored
     assert await book.ledger.used([("a", None)]) == [len(stored)]
@@ -64,25 +63,29 @@ async def test_what_was_answered_survives_sigkill(book: Any) -> None:
 async def test_a_locked_database_is_a_no_and_then_a_yes_again(book: Any) -> None:
     """Somebody else holds the write lock: `unavailable`; they let go: it goes on by itself."""
     session = await book.session()
-    other = sqlite3.connect(book.url.removeprefix("sqlite:///"), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
+    engine = store.engine(book.url)
+    other = engine.connect()
+    for text in transaction.Statements(engine.dialect.name).begin:
+        other.exec_driver_sql(text)
     with pytest.raises(Refusal) as caught:
         await book.ledger.permit(book.ask(session), book.permit(), book.terms)
     sick = book.ledger.healthy
-    other.execute("ROLLBACK")
+    other.exec_driver_sql("ROLLBACK")
     other.close()
+    engine.dispose()
     granted = await book.ledger.permit(book.ask(session), book.permit(), book.terms)
 
     assert (caught.value.code, sick) == (Code.UNAVAILABLE, False)
     assert (isinstance(granted, Granted), book.ledger.healthy) == (True, True)
 
 
+@only_sqlite
 async def test_a_full_disk_is_a_no_for_everybody_and_then_a_yes_again(book: Any) -> None:
     """No request of a batch that did not fit is answered yes, and none of it is there afterwards."""
     session = await book.session()
 
     def fill(txn: Any) -> None:
-        txn._cursor.execute("PRAGMA max_page_count=1")
+        txn._channel.ask("PRAGMA max_page_count=1")
 
     await book.ledger._run(fill)
     big = book.permit()
@@ -94,11 +97,8 @@ async def test_a_full_disk_is_a_no_for_everybody_and_then_a_yes_again(book: Any)
         return_exceptions=True,
     )
     codes = {answer.code for answer in answers if isinstance(answer, Refusal)}
-    with sqlite3.connect(book.url.removeprefix("sqlite:///")) as connection:
-        (rows,) = connection.execute("SELECT count(*) FROM decisions").fetchone()
-    connection.close()
 
-    assert (len(answers), codes, rows) == (40, {Code.UNAVAILABLE}, 0)
+    assert (len(answers), codes, book.rows(DECISIONS)) == (40, {Code.UNAVAILABLE}, [])
     assert isinstance(await book.ledger.permit(book.ask(session), book.permit(), book.terms), Granted)
 
 
@@ -151,3 +151,46 @@ def test_a_ledger_that_cannot_be_opened_does_not_start(tmp_path: Any) -> None:
     for url in (f"sqlite:///{tmp_path}/absent/ledger.db", f"sqlite:///{tmp_path}/noise.db", "nonsense"):
         with pytest.raises(LedgerUnusable):
             Ledger(url)
+
+
+def test_an_address_is_never_in_what_is_said_about_it(tmp_path: Any) -> None:
+    """It holds a password: not in an error for a bad file, a bad address or a server that is away."""
+    file = tmp_path / "url"
+    said = []
+    for address in ("postgresql://u:hunter2@", "nonsense hunter2", "postgresql://u:hunter2@127.0.0.1:1/l"):
+        file.write_text(address)
+        with pytest.raises(LedgerUnusable) as caught:
+            Ledger(file)
+        said.append(f"{caught.value} {caught.value.__cause__}")
+
+    assert [text for text in said if "hunter2" in text] == []
+
+
+@only_postgresql
+async def test_a_changed_address_counts_from_the_next_connection_on(ledger_url: str, tmp_path: Any) -> None:
+    """A rotated password needs no restart of the broker: the file is read anew."""
+    file = tmp_path / "url"
+    file.write_text(ledger_url.replace("?", "_absent?"))
+    engine = store.engine(file)
+    with pytest.raises(LedgerUnusable):
+        store.upgrade(engine)
+    file.write_text(ledger_url)
+    store.upgrade(engine)
+    engine.dispose()
+
+
+def test_no_network_is_trusted_without_being_told(tmp_path: Any) -> None:
+    """Without a word about TLS the certificate is verified, unless the server is on this machine."""
+    asked = {}
+    for host in ("db.example", "10.0.0.1", "127.0.0.1", ""):
+        url = f"postgresql+psycopg://u@{host}/ledger"
+        parameters: dict[str, Any] = {}
+        store._address(url, store.engine(url).dialect, parameters)
+        asked[host] = parameters["sslmode"]
+
+    assert asked == {
+        "db.example": "verify-full",
+        "10.0.0.1": "verify-full",
+        "127.0.0.1": "prefer",
+        "": "prefer",
+    }

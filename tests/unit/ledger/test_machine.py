@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from books import Book
+from databases import ENGINES, Databases
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -26,12 +28,13 @@ class Life(RuleBasedStateMachine):
     """The model counts what it was promised; the ledger must agree at every step."""
 
     book_type: Any
+    lend: Any
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.folder = tempfile.mkdtemp()
-        self.book = self.book_type(f"sqlite:///{Path(self.folder) / 'ledger.db'}")
+        self.stack = ExitStack()
+        self.book = self.book_type(self.stack.enter_context(self.lend()))
         self.session = self.run(self.book.session())
         self.requests = 0
         self.used = 0
@@ -48,7 +51,7 @@ class Life(RuleBasedStateMachine):
         """Leave nothing behind."""
         self.book.ledger.close()
         self.loop.close()
-        shutil.rmtree(self.folder)
+        self.stack.close()
 
     @rule()
     def permit(self) -> None:
@@ -120,7 +123,7 @@ class Life(RuleBasedStateMachine):
 
         def dies(txn: Any) -> None:
             txn.touch_counter(key="a", window=0, bucket=1, expires_at=None)
-            txn._cursor.execute("ROLLBACK")
+            txn._channel.tell("ROLLBACK")
 
         with pytest.raises(Refusal) as caught:
             self.run(_await(self.book.ledger, dies))
@@ -139,9 +142,18 @@ async def _await(ledger: Any, operation: Any) -> Any:
     return await ledger._run(operation)
 
 
-def test_any_life_of_the_ledger(book: Any) -> None:
+@contextmanager
+def file() -> Iterator[str]:
+    """An empty ledger in a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"sqlite:///{Path(folder) / 'ledger.db'}"
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_any_life_of_the_ledger(kind: str, databases: Databases) -> None:
     """Runs the machine above."""
-    Life.book_type = type(book)
+    Life.book_type = Book
+    Life.lend = staticmethod(databases.lend if kind == "postgresql" else file)
     machine = Life.TestCase
     machine.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
     machine().runTest()

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from databases import ENGINES, Databases
 from sqlalchemy import Executable
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from doorward.ledger import counters, decisions, redemptions, revocations, store, tasks, transaction
 from doorward.ledger.schema import METADATA
 
 
-def test_migrations_end_where_the_tables_are(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ENGINES)
+def test_migrations_end_where_the_tables_are(kind: str, databases: Databases, tmp_path: Path) -> None:
     """Running them twice changes nothing, and nothing is left to migrate."""
-    engine = store.engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    engine = store.engine(
+        databases.empty() if kind == "postgresql" else f"sqlite:///{tmp_path / 'ledger.db'}"
+    )
     store.upgrade(engine)
     store.upgrade(engine)
     with engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), METADATA)
+
+    engine.dispose()
 
     assert differences == []
 
@@ -38,14 +44,15 @@ def test_sqlite_runs_with_a_log_and_full_syncs(tmp_path: Path) -> None:
 
 def test_every_statement_has_a_text_for_postgresql() -> None:
     """One text for both databases: nothing is written for SQLite alone."""
-    dialect = postgresql.dialect()
-    statements = transaction.Statements(dialect)
+    statements = transaction.Statements("postgresql")
     modules = (counters, decisions, redemptions, revocations, tasks, transaction)
     found = [item for module in modules for item in vars(module).values() if isinstance(item, Executable)] + [
         statements.touch_counter
     ]
     texts = [statements.of(statement).text for statement in found]
-    tables = [str(CreateTable(table).compile(dialect=dialect)) for table in METADATA.tables.values()]
+    tables = [
+        str(CreateTable(table).compile(dialect=statements.dialect)) for table in METADATA.tables.values()
+    ]
 
     assert len(texts) > 25
     assert all("?" not in text for text in texts)

@@ -1,0 +1,191 @@
+"""How statements reach the database: one after the other, or in a pipeline.
+
+A round trip costs more than most statements do. On PostgreSQL nobody waits for what has no answer that
+matters: such statements travel together with the next one that has. The pipeline is libpq's own, below
+the driver's cursors: those forget every prepared statement at each rollback to a savepoint, and cost
+more for a statement than the server does.
+"""
+
+from __future__ import annotations
+
+import selectors
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from psycopg import OperationalError, errors, pq
+
+Values = Sequence[Any]
+Decoder = Callable[[str], Any]
+
+PATIENCE_SECONDS: Final = 25.0
+"""How long an answer may take; the server gives up a statement before."""
+_GOOD: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
+
+
+class Channel(Protocol):
+    """The way to the database of one connection."""
+
+    exact: bool
+    """Whether an error belongs to the statement that raised it, and not perhaps to one before."""
+
+    def tell(self, text: str, values: Values = ()) -> None:
+        """Execute, at the latest before the next answer."""
+
+    def ask(self, text: str, values: Values = (), decoders: Sequence[Decoder] = (), /) -> list[Values]:
+        """Execute; all rows. Raises also what an earlier `tell` met."""
+
+    def count(self, text: str, values: Values = ()) -> int:
+        """Execute; how many rows were changed. Raises also what an earlier `tell` met."""
+
+    def commit(self) -> None:
+        """Make everything durable; raises unless it is."""
+
+
+class Direct:
+    """Each statement by itself: SQLite has no round trips."""
+
+    exact = True
+
+    def __init__(self, connection: Any) -> None:
+        self._cursor = connection.cursor()
+
+    def tell(self, text: str, values: Values = ()) -> None:
+        """See `Channel`."""
+        self._cursor.execute(text, values)
+
+    def ask(self, text: str, values: Values = (), _: Sequence[Decoder] = (), /) -> list[Values]:
+        """See `Channel`; the driver gives values of the right type by itself."""
+        found: list[Values] = self._cursor.execute(text, values).fetchall()
+        return found
+
+    def count(self, text: str, values: Values = ()) -> int:
+        """See `Channel`."""
+        return int(self._cursor.execute(text, values).rowcount)
+
+    def commit(self) -> None:
+        """See `Channel`."""
+        self._cursor.execute("COMMIT")
+
+
+class Pipeline:
+    """Statements of PostgreSQL, prepared once per connection, answered when somebody asks."""
+
+    exact = False
+
+    def __init__(self, connection: Any) -> None:
+        self._wire: pq.abc.PGconn = connection.pgconn
+        self._wire.enter_pipeline_mode()
+        self._names: dict[str, bytes] = {}
+        self._unanswered = 0
+        self._socket = selectors.DefaultSelector()
+        self._socket.register(self._wire.socket, selectors.EVENT_READ)
+
+    def tell(self, text: str, values: Values = ()) -> None:
+        """See `Channel`."""
+        name = self._names.get(text) or self._prepare(text)
+        self._wire.send_query_prepared(name, [_encode(value) for value in values])
+        self._unanswered += 1
+
+    def ask(self, text: str, values: Values = (), decoders: Sequence[Decoder] = (), /) -> list[Values]:
+        """See `Channel`."""
+        self.tell(text, values)
+        self._wire.send_flush_request()
+        found = self._answers()
+        return [_row(found, number, decoders) for number in range(found.ntuples)]
+
+    def count(self, text: str, values: Values = ()) -> int:
+        """See `Channel`."""
+        self.tell(text, values)
+        self._wire.send_flush_request()
+        return self._answers().command_tuples or 0
+
+    def commit(self) -> None:
+        """See `Channel`."""
+        self.tell("COMMIT")
+        self._wire.pipeline_sync()
+        said = self._answers().command_status
+        if said != b"COMMIT":  # a transaction that had failed is rolled back by the same word, and no error
+            msg = f"the server answered COMMIT with {said!r}"
+            raise OperationalError(msg)
+        self._next(pq.ExecStatus.PIPELINE_SYNC)
+
+    def _prepare(self, text: str) -> bytes:
+        name = self._names[text] = b"doorward_%d" % len(self._names)
+        self._wire.send_prepare(name, text.encode())
+        self._unanswered += 1
+        return name
+
+    def _answers(self) -> pq.abc.PGresult:
+        """Wait for everything that is under way; the last answer."""
+        self._send()
+        while True:
+            found = self._result()
+            if found is None or found.status not in _GOOD:
+                raise _error(found)
+            if self._result() is not None:
+                msg = "more than one answer to one statement"
+                raise OperationalError(msg)
+            self._unanswered -= 1
+            if not self._unanswered:
+                return found
+
+    def _next(self, status: pq.ExecStatus) -> None:
+        found = self._result()
+        if found is None or found.status != status:
+            raise _error(found)
+
+    def _send(self) -> None:
+        while self._wire.flush():
+            self._wait(selectors.EVENT_READ | selectors.EVENT_WRITE)
+            self._wire.consume_input()
+
+    def _result(self) -> pq.abc.PGresult | None:
+        while self._wire.is_busy():
+            self._wait(selectors.EVENT_READ)
+            self._wire.consume_input()
+        return self._wire.get_result()
+
+    def _wait(self, what: int) -> None:
+        """Outside of libpq, which would keep every other thread from running."""
+        self._socket.modify(self._wire.socket, what)
+        if not self._socket.select(PATIENCE_SECONDS):
+            msg = f"no answer from the server in {PATIENCE_SECONDS:.0f} s"
+            raise OperationalError(msg)
+
+
+def channel(dialect: str, connection: Any) -> Channel:
+    """A channel over a connection of SQLAlchemy's."""
+    driver = connection.driver_connection
+    return Direct(driver) if dialect == "sqlite" else Pipeline(driver)
+
+
+def _encode(value: Any) -> bytes | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if "\0" in value:  # libpq would cut it there
+            msg = "a text with a NUL cannot be stored"
+            raise ValueError(msg)
+        return value.encode()
+    return repr(value).encode()
+
+
+def _row(found: pq.abc.PGresult, number: int, decoders: Sequence[Decoder]) -> Values:
+    cells = (found.get_value(number, column) for column in range(len(decoders)))
+    return [
+        None if cell is None else decode(cell.decode()) for cell, decode in zip(cells, decoders, strict=True)
+    ]
+
+
+def _error(found: pq.abc.PGresult | None) -> Exception:
+    """The driver's own exception for what the server said."""
+    if found is None:
+        return OperationalError("the connection gave no answer")
+    state = (found.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+    said = (found.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"no reason given").decode(
+        "utf-8", "replace"
+    )
+    try:
+        return errors.lookup(state)(said)
+    except KeyError:
+        return OperationalError(said)
