@@ -11,7 +11,7 @@ from doorward.api.v1alpha1 import AgentRole, AgentTask, Connector
 from doorward.catalogue import load
 from doorward.core.action import ActionType
 from doorward.core.effect import Effect
-from doorward.policy import ActionRequest, Context, Outcome
+from doorward.policy import ActionRequest, Context, Facts, Outcome
 
 FORGE = load("forge")
 API = "doorward.dev/v1alpha1"
@@ -64,6 +64,11 @@ COMMENT = {
     "resources": {"repository": ["acme/*"]},
 }
 TENANT = {"namespaces": SELECTOR, "resources": {"repository": ["acme/*"]}, "effects": ["read", "draft"]}
+
+REVIEWED = Outcome(
+    "review", "reviews", "pull.review", "succeeded", {"repository": "acme/web"}, "reviewer", "r"
+)
+"""What another role did about acme/web: the one fact of the small world that its agent cannot make."""
 
 
 def task(**spec: Any) -> AgentTask:
@@ -141,6 +146,7 @@ def context(
         catalogue_hash=FORGE.hash,
         namespace_labels=LABELS,
         now=1_800_000_000.0,
+        facts=Facts(others={"reviewer": (REVIEWED,)}),
     )
     return replace(plain, **changes)
 

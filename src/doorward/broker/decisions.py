@@ -118,7 +118,7 @@ class Decider:
             now=self.clock(),
             ended=not self.facts.enrolled(session.namespace),
             revoked=self.facts.is_revoked(session.namespace, session.task, session.role),
-            outcomes=await self._outcomes(opened, task),
+            facts=policy.Facts(outcomes=await self._outcomes(opened, task)),
         )
 
     async def _outcomes(self, opened: Open, task: AgentTask) -> tuple[policy.Outcome, ...]:

@@ -8,7 +8,8 @@ before anybody relies on it.
 from __future__ import annotations
 
 from doorward.policy.chain import Step, decide, explain
-from doorward.policy.context import ActionRequest, Approver, Context, GrantFact, GrantState, Outcome
+from doorward.policy.context import ActionRequest, Approver, Context, GrantFact, GrantState
+from doorward.policy.facts import Facts, Outcome, Reference
 from doorward.policy.limits import over_limit
 from doorward.policy.lint import Problem, Vocabulary, lint_connector, lint_role, lint_task
 from doorward.policy.visible import VisibleAction, visible_actions
@@ -17,10 +18,12 @@ __all__ = [
     "ActionRequest",
     "Approver",
     "Context",
+    "Facts",
     "GrantFact",
     "GrantState",
     "Outcome",
     "Problem",
+    "Reference",
     "Step",
     "VisibleAction",
     "Vocabulary",

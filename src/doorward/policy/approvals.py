@@ -16,7 +16,7 @@ from doorward.core.action import Action
 from doorward.core.decision import Demand, Denial
 from doorward.core.effect import Effect
 from doorward.errors import Code
-from doorward.policy import guards, limits
+from doorward.policy import checks, guards, limits
 from doorward.policy.checks import Case
 from doorward.policy.context import Context, GrantFact
 
@@ -32,7 +32,7 @@ def people_agree(case: Case) -> Case | Denial:
         return free
     demand = _demand(free)
     first = (free.current if pinned else free.pinned)[0]
-    why = why or guards.demand(first, case.effect, case.resource) or ""
+    why = why or guards.demand(first, case.effect, case.resource, case.own) or ""
     denials = []
     for grant in _grants(free, demand):
         denial = _standing(grant, demand, case.context)
@@ -40,6 +40,16 @@ def people_agree(case: Case) -> Case | Denial:
             return replace(free, grant=grant)
         denials.append(denial)
     return denials[0] if denials else _nobody_asked(why, demand)
+
+
+def people_suffice(case: Case) -> Case | Denial:
+    """What a condition says of the people who approved is true of them."""
+    about = [rule for rule in (*case.pinned, *case.current) if checks.about_people(rule)]
+    if not about:
+        return case
+    if case.grant is not None:  # they agreed under the first rule of both readings, and under no other
+        case = replace(case, pinned=case.pinned[:1], current=case.current[:1])
+    return checks.hold_conditions(case, about)
 
 
 def asked_beyond_rules(context: Context, tenants: Iterable[Tenant], effect: Effect) -> str | None:
@@ -59,7 +69,7 @@ def terms(rules: Sequence[Rule], tenants: Iterable[Tenant]) -> tuple[int, int]:
 
 
 def _free(case: Case, rules: Sequence[Rule]) -> tuple[Rule, ...]:
-    return tuple(rule for rule in rules if guards.demand(rule, case.effect, case.resource) is None)
+    return tuple(rule for rule in rules if guards.demand(rule, case.effect, case.resource, case.own) is None)
 
 
 def _demand(case: Case) -> Demand:

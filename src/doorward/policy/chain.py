@@ -33,6 +33,7 @@ CHAIN: Final[tuple[Check, ...]] = (
     checks.limits_can_be_held,
     checks.condition_holds,
     approvals.people_agree,
+    approvals.people_suffice,
     checks.limits_reserved,
 )
 

@@ -6,7 +6,7 @@ of rules keeps those that pass; when none is left in either role, that check is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
@@ -16,8 +16,11 @@ from doorward.core.action import ActionType, Resource, arguments_of, resource_of
 from doorward.core.decision import Denial, Reservation
 from doorward.core.effect import Effect
 from doorward.errors import Code, Refusal
-from doorward.policy import evaluate, guards, limits, reach, schemas, stages
+from doorward.policy import evaluate, facts, guards, limits, reach, schemas, stages
 from doorward.policy.context import ActionRequest, Context, GrantFact
+from doorward.policy.evaluate import Verdict
+from doorward.policy.facts import Unreachable
+from doorward.policy.provenance import Own
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,17 @@ class Case:
     def variables(self) -> dict[str, Any]:
         """What conditions see."""
         return {
+            **facts.variables(self.context),
+            "approvals": [item.value() for item in self.grant.approved] if self.grant else [],
             "action": self.request.action,
             "args": dict(self.request.args),
             "resource": dict(self.resource),
-            **stages.variables(self.context),
         }
+
+    @property
+    def own(self) -> Own:
+        """Whose facts guard nothing here."""
+        return Own(self.context.task.spec.role)
 
 
 class Objection(NamedTuple):
@@ -282,13 +291,45 @@ def limits_can_be_held(case: Case) -> Case | Denial:
 
 def condition_holds(case: Case) -> Case | Denial:
     """A condition permits when it is true, and not when it fails."""
+    return hold_conditions(case, [rule for rule in (*case.pinned, *case.current) if not about_people(rule)])
+
+
+def hold_conditions(case: Case, about: Sequence[Rule]) -> Case | Denial:
+    """The case with the rules whose conditions are true; looked at are those of `about`."""
+    known = case.variables
 
     def holds(rule: Rule) -> Objection | None:
-        if rule.when is None or evaluate.holds(rule.when, case.variables):
+        if rule not in about or rule.when is None or verdict(case, rule.when, known).holds:
             return None
         return Objection("the rule's condition is not true", f"when {rule.when}")
 
-    return _narrow(case, holds, Code.CONDITION_FALSE)
+    found = _narrow(case, holds, Code.CONDITION_FALSE)
+    return found if isinstance(found, Case) else _unreadable(case, found)
+
+
+def about_people(rule: Rule) -> bool:
+    """Whether the condition speaks of the people who approve: then it is asked once they have."""
+    return rule.when is not None and evaluate.reads(rule.when, "approvals")
+
+
+def verdict(case: Case, when: str, known: Mapping[str, Any]) -> Verdict:
+    """What a condition of one of the case's rules comes to."""
+    return evaluate.judge(when, known, facts.answers(case.context.facts, case.resource))
+
+
+def _unreadable(case: Case, denial: Denial) -> Denial:
+    """A condition that is not true because nobody could be asked may be true in a moment."""
+    readings = case.context.facts.upstream.values()
+    silent = next((item.value for item in readings if isinstance(item.value, Unreachable)), None)
+    if silent is None:
+        return denial
+    return Denial(
+        Code.UNAVAILABLE,
+        f"a fact that the rule's condition asks for could not be read: {silent.why}",
+        rule=denial.rule,
+        allowed=denial.allowed,
+        ask="try again",
+    )
 
 
 def limits_reserved(case: Case) -> Case | Denial:

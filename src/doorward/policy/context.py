@@ -8,9 +8,10 @@ from typing import Literal
 
 from doorward.api.v1alpha1 import AgentRole, AgentTask, Connector
 from doorward.core import digest
-from doorward.core.action import ActionType, Attachment, Resource
+from doorward.core.action import ActionType, Attachment
 from doorward.core.decision import Principal
 from doorward.core.strictjson import Json, JsonObject
+from doorward.policy.facts import Facts
 
 GrantState = Literal["pending", "active", "exhausted", "expired", "denied", "revoked", "stale"]
 
@@ -26,34 +27,16 @@ class ActionRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """One action of the task that has ended, as the ledger knows it."""
-
-    rule: str
-    connector: str
-    action: str
-    status: str
-    """`succeeded`, `failed` or `unknown`."""
-    resource: Resource = field(default_factory=dict)
-
-    def value(self) -> dict[str, Json]:
-        """The members that conditions see."""
-        return {
-            "rule": self.rule,
-            "connector": self.connector,
-            "action": self.action,
-            "status": self.status,
-            "resource": dict(self.resource),
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Approver:
     """One person who agreed to a Grant."""
 
     user: str
     at: float
     """When the ledger took it in, in seconds since the epoch."""
+
+    def value(self) -> dict[str, Json]:
+        """The members that conditions see."""
+        return {"user": self.user, "at": int(self.at)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +87,12 @@ class Context:
     ended: bool = False
     frozen: bool = False
     revoked: bool = False
-    outcomes: tuple[Outcome, ...] = ()
-    """What the task's actions came to, oldest first."""
     cautious: bool = False
     """Whether the task behaves so that people are asked about every action above `read`."""
     grants: tuple[GrantFact, ...] = ()
     """The task's Grants for the action at hand, the one asked for last first."""
+    facts: Facts = field(default_factory=Facts)
+    """What conditions see of the ledger and of the upstream."""
 
     def __post_init__(self) -> None:
         home = (self.task.metadata.namespace, self.task.spec.role)

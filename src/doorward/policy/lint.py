@@ -10,6 +10,7 @@ from doorward.core import glob
 from doorward.core.action import ActionType
 from doorward.core.effect import Effect
 from doorward.policy import evaluate, guards, reach, schemas
+from doorward.policy.provenance import Own
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,12 @@ def lint_connector(connector: Connector, catalogue_hash: str) -> tuple[Problem, 
 def _role(role: AgentRole, catalogues: Mapping[str, Vocabulary]) -> Iterator[Problem]:
     if not role.spec.agent.images:
         yield Problem("agent.images", "no image is accepted, so no task can run: name images")
+    own = guards.own(role)
     for rule in role.spec.rules:
-        yield from _rule(rule, catalogues)
+        yield from _rule(rule, catalogues, own)
 
 
-def _rule(rule: Rule, catalogues: Mapping[str, Vocabulary]) -> Iterator[Problem]:
+def _rule(rule: Rule, catalogues: Mapping[str, Vocabulary], own: Own) -> Iterator[Problem]:
     at = f"rules[{rule.name}]"
     vocabulary = catalogues.get(rule.connector)
     if vocabulary is None:
@@ -72,7 +74,7 @@ def _rule(rule: Rule, catalogues: Mapping[str, Vocabulary]) -> Iterator[Problem]
             f"{at}.connector", f"there is no Connector {rule.connector}: apply it or correct the name"
         )
     else:
-        yield from _actions(at, rule, vocabulary)
+        yield from _actions(at, rule, vocabulary, own)
     broken = schemas.fault(rule.arguments)
     if broken:
         yield Problem(f"{at}.arguments", broken)
@@ -81,13 +83,14 @@ def _rule(rule: Rule, catalogues: Mapping[str, Vocabulary]) -> Iterator[Problem]
         yield Problem(f"{at}.when", wrong)
 
 
-def _actions(at: str, rule: Rule, vocabulary: Vocabulary) -> Iterator[Problem]:
+def _actions(at: str, rule: Rule, vocabulary: Vocabulary, own: Own) -> Iterator[Problem]:
     for name in sorted(set(rule.actions) - {"*"} - set(vocabulary.actions)):
         known = ", ".join(vocabulary.actions)
         yield Problem(f"{at}.actions", f"Connector {rule.connector} has no action {name}; it has {known}")
     named = [vocabulary.actions[name] for name in rule.actions if name in vocabulary.actions]
     for action in named:
-        yield from _action(at, rule, action, reach.effect_of(action, vocabulary.connector))
+        yield from _action(at, rule, action)
+        yield from _guard(at, rule, action, reach.effect_of(action, vocabulary.connector), own)
     if "*" in rule.actions and not _reached(rule, vocabulary):
         yield Problem(
             f"{at}.actions",
@@ -102,7 +105,7 @@ def _reached(rule: Rule, vocabulary: Vocabulary) -> bool:
     )
 
 
-def _action(at: str, rule: Rule, action: ActionType, effect: Effect) -> Iterator[Problem]:
+def _action(at: str, rule: Rule, action: ActionType) -> Iterator[Problem]:
     held = ", ".join(sorted(action.enforces)) or "nothing"
     for attribute in sorted(set(rule.resources) - action.enforces):
         yield Problem(
@@ -113,14 +116,18 @@ def _action(at: str, rule: Rule, action: ActionType, effect: Effect) -> Iterator
         yield Problem(
             f"{at}.limits.{attribute}", f"{action.name} cannot measure it: leave one of the two out"
         )
+
+
+def _guard(at: str, rule: Rule, action: ActionType, effect: Effect, own: Own) -> Iterator[Problem]:
     if guards.needs_approval(effect) and rule.approval is None:
         yield Problem(
             f"{at}.approval", f"{action.name} is {effect}, which always needs people: add an approval"
         )
-    elif guards.needs_guard(effect) and not guards.is_guarded(rule):
+    elif guards.needs_guard(effect) and (why := guards.unguarded(rule, own)):
         yield Problem(
             at,
-            f"{action.name} is {effect}: add an approval, or a condition over facts that no agent can make",
+            f"{action.name} is {effect}: add an approval, or a condition over facts that no agent can make;"
+            f" {why}",
         )
 
 
@@ -147,6 +154,6 @@ def _stages(task: AgentTask, role: AgentRole) -> Iterator[Problem]:
             yield Problem(f"{at}.when", "the first stage is open at once: leave its condition out")
         if index > 0 and stage.when is None:
             yield Problem(f"{at}.when", "nothing would open this stage: add a condition over outcomes")
-        wrong = evaluate.fault(stage.when) if stage.when is not None else None
+        wrong = evaluate.fault(stage.when, stage=True) if stage.when is not None else None
         if wrong:
             yield Problem(f"{at}.when", wrong)

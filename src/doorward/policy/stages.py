@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from doorward.api.v1alpha1 import Stage
-from doorward.policy import evaluate
+from doorward.policy import evaluate, facts
 from doorward.policy.context import Context
-
-
-def variables(context: Context) -> dict[str, Any]:
-    """What conditions see of the task and the time."""
-    task = context.task
-    return {
-        "outcomes": [outcome.value() for outcome in context.outcomes],
-        "now": evaluate.moment(context.now),
-        "task": {
-            "name": task.metadata.name,
-            "namespace": task.metadata.namespace,
-            "role": task.spec.role,
-            "requestedBy": task.spec.requested_by or "",
-            "input": dict(task.spec.input),
-        },
-    }
 
 
 def current(context: Context) -> Stage | None:
@@ -34,10 +16,10 @@ def current(context: Context) -> Stage | None:
     stages = context.task.spec.stages
     if not stages:
         return None
-    known = {"action": "", "args": {}, "resource": {}, **variables(context)}
+    known, answer = facts.variables(context), facts.answers(context.facts, None)
     found = stages[0]
     for stage in stages[1:]:
-        if stage.when is None or not evaluate.holds(stage.when, known):
+        if stage.when is None or not evaluate.holds(stage.when, known, answer):
             break
         found = stage
     return found

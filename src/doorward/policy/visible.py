@@ -13,6 +13,7 @@ from doorward.core.effect import Effect
 from doorward.core.strictjson import JsonObject
 from doorward.policy import approvals, guards, limits, reach, stages
 from doorward.policy.context import Context
+from doorward.policy.provenance import Own
 
 _ANYWHERE: Final = {"environment": ""}
 """A resource that is no production: what may be done elsewhere without people is not said to need them."""
@@ -82,7 +83,9 @@ def _naming(
 def _quorum(context: Context, tenants: tuple[Tenant, ...], effect: Effect, rules: tuple[Rule, ...]) -> int:
     """How many people must agree, as far as it can be told without a resource: there it may be more."""
     beyond = approvals.asked_beyond_rules(context, tenants, effect)
-    if beyond is None and all(guards.demand(rule, effect, _ANYWHERE) is None for rule in rules):
+    if beyond is None and all(
+        guards.demand(rule, effect, _ANYWHERE, Own(context.task.spec.role)) is None for rule in rules
+    ):
         return 0
     return approvals.terms(rules, tenants)[0]
 

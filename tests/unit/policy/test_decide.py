@@ -13,7 +13,7 @@ from doorward.core.action import Attachment
 from doorward.core.decision import Denial, Permit, Reservation
 from doorward.core.effect import Effect
 from doorward.errors import Code, SealBroken
-from doorward.policy import ActionRequest, Context, chain, decide, explain
+from doorward.policy import ActionRequest, Context, Facts, chain, decide, explain
 
 PEOPLE = {"quorum": 1, "expires": "30m"}
 READ = {"name": "read", "connector": "code", "actions": ["issue.read", "file.read"]}
@@ -47,7 +47,7 @@ def deploying(environment: str, **changes: Any) -> tuple[ActionRequest, Context]
 
 
 ELSEWHERE = {"name": "say", "connector": "chat", "actions": ["*"]}
-GUARD = {"when": "task.requestedBy == 'alice'"}
+GUARD = {"when": "outcomesOf('reviewer').exists(o, o.status == 'succeeded')"}
 TABLE = [
     Row("a rule, a ceiling and nothing against it", comment(), context(), None),
     Row("the task has ended", comment(), context(ended=True), Code.TASK_ENDED),
@@ -197,13 +197,13 @@ TABLE = [
     Row(
         "the stage has opened",
         comment(),
-        context(COMMENT, READ, task_spec={"stages": STAGES}, outcomes=(done("read"),)),
+        context(COMMENT, READ, task_spec={"stages": STAGES}, facts=Facts(outcomes=(done("read"),))),
         None,
     ),
     Row(
         "the stage before has closed",
         ask("issue.read", number=7),
-        context(COMMENT, READ, task_spec={"stages": STAGES}, outcomes=(done("read"),)),
+        context(COMMENT, READ, task_spec={"stages": STAGES}, facts=Facts(outcomes=(done("read"),))),
         Code.WRONG_STAGE,
     ),
     Row("an argument missing", ask("issue.comment", number=7), context(), Code.ARGUMENTS_INVALID),
@@ -277,7 +277,7 @@ TABLE = [
         comment(body="x"),
         context(
             {**COMMENT, "when": "outcomes.all(a, outcomes.all(b, outcomes.all(c, true)))"},
-            outcomes=tuple(done("read") for _ in range(300)),
+            facts=Facts(outcomes=tuple(done("read") for _ in range(300))),
         ),
         Code.CONDITION_FALSE,
     ),
@@ -345,6 +345,12 @@ TABLE = [
         ask("repository.delete", environment="x"),
         context(rule("repository.delete", **GUARD), tenants=(ALL,)),
         Code.APPROVAL_REQUIRED,
+    ),
+    Row(
+        "a condition about people whom no rule asks",
+        comment(),
+        context({**COMMENT, "when": "approvals.size() > 0"}),
+        Code.CONDITION_FALSE,
     ),
     Row(
         "limits that the ledger counts",

@@ -11,7 +11,8 @@ from doorward.policy import Vocabulary, lint_connector, lint_role, lint_task
 
 CATALOGUES = {"code": Vocabulary(connector(TENANT), ACTIONS)}
 APPROVAL = {"quorum": 1, "expires": "30m"}
-GUARD = {"when": "task.requestedBy == 'alice'"}
+GUARD = {"when": "outcomesOf('reviewer').exists(o, o.status == 'succeeded')"}
+WIDE = {**COMMENT, "name": "wide", "actions": ["*"]}
 
 
 def problems(**changes: Any) -> list[str]:
@@ -125,3 +126,17 @@ def test_a_budget_that_nobody_holds_is_refused() -> None:
     found = lint_task(task(budgets={"tokens": 5, "spend": "2.00", "actions": {"draft": 1}}), role(COMMENT))
 
     assert [problem.at for problem in found] == ["budgets.tokens", "budgets.spend"]
+
+
+def test_lint_says_why_a_condition_guards_nothing() -> None:
+    """The author of a role reads in a sentence what in the condition its agents could make true."""
+    by_time = {**COMMENT, "actions": ["pull.merge"], "when": "now.getHours() < 17"}
+    reviews = "facts.reviews(resource.pull).exists(r, r.approved)"
+    found = list(
+        map(str, lint_role(role(by_time, {**by_time, "name": "own", "when": reviews}, WIDE), CATALOGUES))
+    )
+
+    assert ["nobody but the agent has spoken" in found[0], "role fixer makes reviews itself" in found[1]] == [
+        True,
+        True,
+    ]

@@ -109,22 +109,6 @@ def test_faults_are_found_before_use(expression: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        ("args.body == 'x'", False),
-        ("outcomes.exists(o, o.rule == 'x')", False),
-        ("action == 'x' || resource.issue == 7", False),
-        ("task.requestedBy == 'alice'", True),
-        ("args.body == 'x' && now.getHours() < 17", True),
-        ("nobody", False),
-    ],
-)
-def test_who_makes_the_facts(expression: str, expected: bool) -> None:
-    """A condition guards an effect only if it looks at something that the agent cannot make."""
-    assert expected == evaluate.rests_on_others(expression)
-
-
-@pytest.mark.parametrize(
     ("schema", "message"),
     [
         ({"$ref": "https://other.example/x"}, "keyword '$ref'"),

@@ -13,7 +13,7 @@ from policyworld import ACTIONS, SELECTOR, context, done, role
 
 from doorward.core.decision import Permit
 from doorward.core.effect import Effect
-from doorward.policy import ActionRequest, Context, decide
+from doorward.policy import ActionRequest, Context, Facts, decide
 
 REPOSITORIES = ["acme/web", "acme/api", "other/web"]
 GLOBS = st.lists(st.sampled_from(["acme/*", "*/web", "acme/web", "**", "other/?eb"]), min_size=1, max_size=2)
@@ -101,7 +101,7 @@ def built(world: dict[str, Any]) -> Context:
         role_spec={"rules": rules, **forbid},
         task_spec=task,
         connector_spec={"ci": "shared" if world["shared"] else "isolated"},
-        outcomes=(done("rule-0"),),
+        facts=Facts(outcomes=(done("rule-0"),)),
     )
 
 

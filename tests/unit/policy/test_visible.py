@@ -9,7 +9,7 @@ from policyworld import COMMENT, SELECTOR, TENANT, comment, context, done, role
 
 from doorward.core.decision import Permit, Reservation
 from doorward.core.effect import Effect
-from doorward.policy import decide, visible_actions
+from doorward.policy import Facts, decide, visible_actions
 
 READ = {"name": "read", "connector": "code", "actions": ["issue.read"]}
 APPROVAL = {"quorum": 1, "expires": "30m"}
@@ -40,7 +40,7 @@ def names(*rules: dict[str, Any], **changes: Any) -> list[str]:
         ({"frozen": True}, []),
         ({"revoked": True}, []),
         ({"task_spec": {"stages": STAGES}}, ["issue.read"]),
-        ({"task_spec": {"stages": STAGES}, "outcomes": (done("read"),)}, ["issue.comment"]),
+        ({"task_spec": {"stages": STAGES}, "facts": Facts(outcomes=(done("read"),))}, ["issue.comment"]),
     ],
 )
 def test_what_is_listed(changes: dict[str, Any], expected: list[str]) -> None:

@@ -63,7 +63,7 @@ def _check_task(raw: Mapping[str, Any], namespace: str, around: Surroundings) ->
 
 def _stage_faults(task: AgentTask) -> Iterator[tuple[str, str]]:
     for index, stage in enumerate(task.spec.stages):
-        wrong = evaluate.fault(stage.when) if stage.when is not None else None
+        wrong = evaluate.fault(stage.when, stage=True) if stage.when is not None else None
         if wrong:
             yield f"/spec/stages/{index}/when", f"/spec/stages/{index}/when: {wrong}"
 
