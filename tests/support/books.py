@@ -45,6 +45,7 @@ class Book:
     url: str
     now: float = 1000.0
     terms: Terms = field(default_factory=lambda: Terms(EPOCH, 60, 1000, over_limit))
+    seal: object = SEAL
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:

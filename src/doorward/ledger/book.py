@@ -10,20 +10,23 @@ from typing import Any, TypeVar
 from doorward.core import clock as clocks
 from doorward.core.clock import Clock
 from doorward.core.decision import Denial, Permit
-from doorward.ledger import counters, decisions, redemptions, store, tasks
+from doorward.ledger import counters, decisions, grants, redemptions, store, tasks
 from doorward.ledger.chain import Head, Link
 from doorward.ledger.queries import Reader
 from doorward.ledger.transaction import Transaction
 from doorward.ledger.values import (
     Ask,
     Claim,
+    Counted,
     Denied,
     Door,
     Epoch,
     Granted,
+    GrantRow,
     NotNewer,
     Opened,
     Pin,
+    Question,
     Recorded,
     Redeemed,
     Refused,
@@ -111,6 +114,30 @@ class Ledger:
     async def report(self, told: Report) -> Recorded:
         """Write an outcome down. Raises `Refusal`: `capability_invalid`, `replayed`."""
         return await self._answer(lambda txn: redemptions.report(txn, told))
+
+    async def question(self, session: str, wanted: Question) -> GrantRow | Denial:
+        """Room to ask people about one action; the object is made afterwards, see `take_in`."""
+        return await self._run(lambda txn: decisions.question(txn, session, wanted))
+
+    async def take_in(self, uid: str, question: Question, made_at: float, *, own: bool) -> GrantRow:
+        """The row of a Grant object that was seen; `own` is one in the broker's name."""
+        return await self._run(lambda txn: grants.take_in(txn, uid, question, made_at, own=own))
+
+    async def answer(self, grant: str, found: Counted) -> GrantRow | None:
+        """Take a person's answer in; None for a Grant that is not there."""
+        return await self._run(lambda txn: grants.answer(txn, grant, found))
+
+    async def drifted(self, grant: str) -> GrantRow | None:
+        """What people were asked about is not what is in force."""
+        return await self._run(lambda txn: grants.drifted(txn, grant))
+
+    async def gone(self, grant: str) -> GrantRow | None:
+        """The Grant's object was deleted; None where that was known."""
+        return await self._run(lambda txn: grants.gone(txn, grant))
+
+    async def sweep_grants(self) -> list[GrantRow]:
+        """Settle Grants whose time is over, that are revoked or whose task has ended; what changed."""
+        return await self._run(grants.sweep)
 
     async def sweep(self) -> list[str]:
         """Settle redemptions whose outcome never came; the connector of each."""

@@ -12,11 +12,11 @@ from sqlalchemy import and_, bindparam, insert, select
 from doorward.core import ids
 from doorward.core.decision import Denial, Permit, Reservation
 from doorward.errors import Code
-from doorward.ledger import counters, revocations
+from doorward.ledger import counters, grants, revocations
 from doorward.ledger.schema import CAPABILITIES, DECISIONS, RESERVATIONS, SESSIONS, TASKS
 from doorward.ledger.tasks import freeze, state_refusal
 from doorward.ledger.transaction import Row, Transaction
-from doorward.ledger.values import Ask, Denied, Granted, Terms
+from doorward.ledger.values import Ask, Denied, Granted, GrantRow, Question, Terms
 from doorward.telemetry.events import Event
 
 MAX_TEXT: Final = 512
@@ -56,6 +56,9 @@ def permit(txn: Transaction, ask: Ask, found: Permit, terms: Terms) -> Granted |
         return _again(earlier, ask)
     if denial := _standing(txn, session):
         return _deny(txn, ask, session, denial, terms)
+    if found.grant is not None and (no := grants.standing(txn, found.grant, found.policy_hash)):
+        denial = Denial(no.code, no.detail, rule=found.rule, ask=no.ask, grant=found.grant)
+        return _deny(txn, ask, session, denial, terms)
     mark = txn.savepoint()
     taken = _reserve(txn, found.reservations)
     if isinstance(taken, _Over):
@@ -65,7 +68,17 @@ def permit(txn: Transaction, ask: Ask, found: Permit, terms: Terms) -> Granted |
     granted = _grant(txn, ask, session, found, terms)
     for kept in taken:
         txn.put(_KEEP, decision=granted.decision, **kept)
+    if found.grant is not None:
+        grants.used(txn, found.grant)
     return granted
+
+
+def question(txn: Transaction, session_id: str, wanted: Question) -> GrantRow | Denial:
+    """Room to ask people; a no where the session gets nothing whatever they say, or too many wait."""
+    session = txn.one(_SESSION, session=session_id)
+    if session is None:
+        return Denial(Code.SESSION_INVALID, "there is no such session")
+    return _standing(txn, session) or grants.ask(txn, wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +145,7 @@ def _deny(txn: Transaction, ask: Ask, session: Row, denial: Denial, terms: Terms
         code=denial.code.value,
         rule=denial.rule,
         detail=denial.detail[:MAX_TEXT],
+        grant=denial.grant,
         **_facts(ask, session),
     )
     said = json.dumps(_bounded(denial))
@@ -156,6 +170,8 @@ def _grant(txn: Transaction, ask: Ask, session: Row, found: Permit, terms: Terms
         capability=jti,
         rule=found.rule,
         policy=found.policy_hash,
+        grant=found.grant,
+        approvers=list(found.approvers) or None,
         audience=found.audience,
         epoch=terms.epoch,
         **_facts(ask, session),
@@ -175,6 +191,7 @@ def _grant(txn: Transaction, ask: Ask, session: Row, found: Permit, terms: Terms
         resource=json.dumps(dict(ask.resource), sort_keys=True),
         digest=ask.digest,
         epoch=terms.epoch,
+        grant_uid=found.grant,
         issued_at=issued_at,
         expires_at=issued_at + terms.lifetime,
     )

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Final
 
-from sqlalchemy import Engine, bindparam, select
+from sqlalchemy import Engine, Executable, bindparam, func, literal, select
 
 from doorward.ledger.chain import Link, first_break
-from doorward.ledger.schema import CAPABILITIES, EVENTS, SESSIONS, TASKS
-from doorward.ledger.values import Ended, Session, TaskRow
+from doorward.ledger.grants import counted
+from doorward.ledger.schema import APPROVALS, CAPABILITIES, COUNTERS, EVENTS, GRANTS, SESSIONS, TASKS
+from doorward.ledger.values import Ended, GrantRow, Session, TaskRow
 
 PAGE: Final = 1000
 
@@ -50,6 +51,29 @@ _ENDED: Final = (
     .where(SESSIONS.c.task_uid == bindparam("task"), CAPABILITIES.c.outcome.is_not(None))
     .order_by(CAPABILITIES.c.jti.desc())
     .limit(bindparam("most"))
+)
+
+_USES: Final = (
+    select(func.coalesce(func.sum(COUNTERS.c.used), 0))
+    .where(COUNTERS.c.key == literal("grant:") + GRANTS.c.uid)
+    .scalar_subquery()
+    .label("uses")
+)
+_GRANTS: Final = select(GRANTS, _USES)
+_OF_ACTION: Final = _GRANTS.where(
+    GRANTS.c.task_uid == bindparam("task"),
+    GRANTS.c.digest == bindparam("digest"),
+    GRANTS.c.uid.is_not(None),
+    GRANTS.c.gone_at.is_(None),
+).order_by(GRANTS.c.requested_at.desc(), GRANTS.c.name)
+_OF_NAME: Final = _GRANTS.where(
+    GRANTS.c.namespace == bindparam("of_namespace"), GRANTS.c.name == bindparam("of_name")
+)
+_THERE: Final = _GRANTS.where(GRANTS.c.uid.is_not(None), GRANTS.c.gone_at.is_(None))
+_ANSWERS: Final = (
+    select(APPROVALS)
+    .where(APPROVALS.c.grant_uid == bindparam("of_uid"))
+    .order_by(APPROVALS.c.recorded_at, APPROVALS.c.user)
 )
 
 
@@ -98,6 +122,33 @@ class Reader:
         with self._engine.connect() as connection:
             rows = connection.execute(_ENDED, {"task": task_uid, "most": most}).mappings().all()
         return tuple(Ended(**{**row, "resource": json.loads(row["resource"])}) for row in reversed(rows))
+
+    def grants(self, task_uid: str, action_digest: str) -> tuple[GrantRow, ...]:
+        """The Grants of a task for one action, the one asked for last first; deleted ones do not count."""
+        return self._grants(_OF_ACTION, task=task_uid, digest=action_digest)
+
+    def grant(self, namespace: str, name: str) -> GrantRow | None:
+        """The Grant of this name, also after it was deleted."""
+        found = self._grants(_OF_NAME, of_namespace=namespace, of_name=name)
+        return found[0] if found else None
+
+    def known_grants(self) -> tuple[GrantRow, ...]:
+        """Every Grant whose object is there, as far as we know."""
+        return self._grants(_THERE)
+
+    def _grants(self, statement: Executable, **values: object) -> tuple[GrantRow, ...]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement, values).mappings().all()
+            return tuple(
+                GrantRow(
+                    **{**row, "uses": int(row["uses"])},
+                    answers=tuple(
+                        counted(dict(item))
+                        for item in connection.execute(_ANSWERS, {"of_uid": row["uid"]}).mappings()
+                    ),
+                )
+                for row in rows
+            )
 
     def open_sessions(self) -> list[Session]:
         """Sessions that nobody closed."""

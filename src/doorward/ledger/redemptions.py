@@ -8,7 +8,7 @@ from sqlalchemy import and_, bindparam, select, update
 
 from doorward.core import digest, ids
 from doorward.errors import Code, Refusal
-from doorward.ledger import counters, revocations
+from doorward.ledger import counters, grants, revocations
 from doorward.ledger.schema import CAPABILITIES, RESERVATIONS, SESSIONS, TASKS
 from doorward.ledger.tasks import state_refusal
 from doorward.ledger.transaction import Row, Transaction
@@ -104,7 +104,11 @@ def _unspendable(txn: Transaction, row: Row | None, claim: Claim, epoch: str) ->
     if refusal := state_refusal(row):
         return refusal
     revoked = revocations.revoked(txn, row["namespace"], row["name"], row["role"], row["jti"])
-    return Refusal(Code.REVOKED, "this was revoked") if revoked else _too_late(txn, row)
+    if revoked:
+        return Refusal(Code.REVOKED, "this was revoked")
+    spent = row["redemption"] is not None
+    no = None if spent or row["grant_uid"] is None else grants.standing(txn, row["grant_uid"])
+    return no or _too_late(txn, row)
 
 
 def _too_late(txn: Transaction, row: Row) -> Refusal | None:
@@ -151,6 +155,7 @@ def _spend(txn: Transaction, row: Row, claim: Claim) -> Redeemed | Refused:
         connector=row["connector"],
         action=row["action"],
         digest=row["digest"],
+        grant=row["grant_uid"],
         executeBy=int(until * 1000),
     )
     return Redeemed(redemption, until, event.hash)
@@ -215,6 +220,7 @@ def _digest(told: Report) -> str:
 def _give_back(txn: Transaction, decision: str) -> None:
     for kept in txn.all(_KEPT, of_decision=decision):
         counters.give_back(txn, kept["key"], kept["window"], kept["bucket"], kept["amount"])
+        grants.given_back(txn, kept["key"])
 
 
 def sweep(txn: Transaction, most: int = 200) -> list[str]:

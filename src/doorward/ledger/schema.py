@@ -120,6 +120,7 @@ CAPABILITIES: Final = Table(
     Column("resource", Text, nullable=False, comment="canonical JSON"),
     Column("digest", Text, nullable=False),
     Column("epoch", Text, nullable=False),
+    Column("grant_uid", Text, comment="of the Grant that people agreed to, where they had to"),
     Column("issued_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("redemption", Text, unique=True),
@@ -146,6 +147,52 @@ REVOCATIONS: Final = Table(
     Column("subject", Text, primary_key=True, comment="e.g. task:agents/fix-1, see `subjects_of`"),
     Column("uid", Text, primary_key=True, comment="of the Revocation"),
     Column("latched_at", Double, nullable=False),
+)
+
+GRANTS: Final = Table(
+    "grants",
+    METADATA,
+    Column("namespace", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("uid", Text, unique=True, comment="of the object; none between asking for it and its making"),
+    Column("task_uid", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("connector", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("policy_hash", Text, nullable=False, comment="of what was evaluated when people were asked"),
+    Column("quorum", Integer, nullable=False),
+    Column("max_uses", Integer, nullable=False),
+    Column("ttl", Integer, nullable=False, comment="seconds it may be used once enough people agreed"),
+    Column("author", Text, nullable=False),
+    Column("requested_by", Text, nullable=False, comment="who wants the task done"),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("requested_at", Double, nullable=False),
+    Column("changed_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False, comment="until when it waits, or may be used"),
+    Column("gone_at", Double, comment="since when there is no such object"),
+    CheckConstraint(
+        "state IN ('pending', 'active', 'exhausted', 'expired', 'denied', 'revoked', 'stale')", name="state"
+    ),
+    Index("ix_grants_task_uid_digest", "task_uid", "digest"),
+    Index("ix_grants_state", "state"),
+)
+
+APPROVALS: Final = Table(
+    "approvals",
+    METADATA,
+    Column("grant_uid", Text, primary_key=True),
+    Column("user", Text, primary_key=True),
+    Column("decision", Text, nullable=False),
+    Column("groups", Text, nullable=False, comment="JSON, as the API server knew them"),
+    Column("approval_uid", Text, nullable=False),
+    Column("recorded_at", Double, nullable=False),
+    Column("refused", Text, comment="code of why it does not count"),
+    Column("refusal", Text, comment="the same in words"),
+    CheckConstraint("decision IN ('Approve', 'Deny')", name="decision"),
 )
 
 EVENTS: Final = Table(

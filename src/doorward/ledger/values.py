@@ -154,6 +154,90 @@ class Denied:
     """Whether it was one denial too many."""
 
 
+GrantState = Literal["pending", "active", "exhausted", "expired", "denied", "revoked", "stale"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What people are asked: everything about a Grant that never changes."""
+
+    namespace: str
+    name: str
+    task_uid: str
+    task: str
+    role: str
+    rule: str
+    connector: str
+    action: str
+    digest: str
+    policy_hash: str
+    quorum: int
+    max_uses: int
+    ttl: int
+    """Seconds it may be used once enough people have agreed."""
+    expires: int
+    """Seconds it may wait for them."""
+    author: str
+    requested_by: str
+    """Who wants the task done, and so does not approve what it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One person's answer in the ledger."""
+
+    user: str
+    decision: Literal["Approve", "Deny"]
+    groups: tuple[str, ...]
+    approval_uid: str
+    recorded_at: float
+    refused: str | None = None
+    """Code of why it does not count; None where it does."""
+    refusal: str | None = None
+    """The same in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRow:
+    """A Grant as the ledger knows it."""
+
+    namespace: str
+    name: str
+    uid: str | None
+    """None while the object has been asked for and not been seen."""
+    task_uid: str
+    task: str
+    role: str
+    rule: str
+    connector: str
+    action: str
+    digest: str
+    policy_hash: str
+    quorum: int
+    max_uses: int
+    ttl: int
+    author: str
+    requested_by: str
+    state: GrantState
+    reason: str | None
+    requested_at: float
+    changed_at: float
+    expires_at: float
+    gone_at: float | None
+    uses: int = 0
+    answers: tuple[Counted, ...] = ()
+
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        """Who agreed, in order."""
+        return tuple(item.user for item in self.answers if not item.refused and item.decision == "Approve")
+
+    @property
+    def open(self) -> bool:
+        """Whether it may still come to something."""
+        return self.state in {"pending", "active"} and self.gone_at is None
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A connector's wish to spend a capability, all of it verified before it comes here."""

@@ -26,6 +26,15 @@ class Event(StrEnum):
     TASK_ENDED = "task.ended"
     TASK_FROZEN = "task.frozen"
     REVOCATION_LATCHED = "revocation.latched"
+    GRANT_REQUESTED = "grant.requested"
+    GRANT_ACTIVATED = "grant.activated"
+    GRANT_DENIED = "grant.denied"
+    GRANT_EXPIRED = "grant.expired"
+    GRANT_STALE = "grant.stale"
+    GRANT_EXHAUSTED = "grant.exhausted"
+    GRANT_REVOKED = "grant.revoked"
+    APPROVAL_RECORDED = "approval.recorded"
+    APPROVAL_REFUSED = "approval.refused"
 
 
 MEANING: Final[Mapping[Event, str]] = {
@@ -45,5 +54,14 @@ MEANING: Final[Mapping[Event, str]] = {
     Event.TASK_ENDED: "The task is over; nothing of it is decided any more.",
     Event.TASK_FROZEN: "The task did what only theft or a broken fence explains.",
     Event.REVOCATION_LATCHED: "A Revocation was taken into the ledger and holds from here on.",
+    Event.GRANT_REQUESTED: "People are asked about one action with exactly these arguments.",
+    Event.GRANT_ACTIVATED: "Enough people agreed, or a use came back; the action may happen.",
+    Event.GRANT_DENIED: "A person said no; one is enough.",
+    Event.GRANT_EXPIRED: "Nobody answered or used it in time, or the task ended.",
+    Event.GRANT_STALE: "Task, role, Connector or namespace changed after people were asked.",
+    Event.GRANT_EXHAUSTED: "Every use that people agreed to has been taken.",
+    Event.GRANT_REVOKED: "A Revocation covers the Grant, or somebody deleted it.",
+    Event.APPROVAL_RECORDED: "A person's answer counts, for good: deleting the Approval changes nothing.",
+    Event.APPROVAL_REFUSED: "An answer does not count, with the code that says why.",
 }
 """What each name means, for people."""

@@ -11,7 +11,7 @@ from databases import ENGINES, Databases
 from sqlalchemy import Executable
 from sqlalchemy.schema import CreateTable
 
-from doorward.ledger import counters, decisions, redemptions, revocations, store, tasks, transaction
+from doorward.ledger import counters, decisions, grants, redemptions, revocations, store, tasks, transaction
 from doorward.ledger.schema import METADATA
 
 
@@ -45,7 +45,7 @@ def test_sqlite_runs_with_a_log_and_full_syncs(tmp_path: Path) -> None:
 def test_every_statement_has_a_text_for_postgresql() -> None:
     """One text for both databases: nothing is written for SQLite alone."""
     statements = transaction.Statements("postgresql")
-    modules = (counters, decisions, redemptions, revocations, tasks, transaction)
+    modules = (counters, decisions, grants, redemptions, revocations, tasks, transaction)
     found = [item for module in modules for item in vars(module).values() if isinstance(item, Executable)] + [
         statements.touch_counter
     ]
@@ -56,4 +56,4 @@ def test_every_statement_has_a_text_for_postgresql() -> None:
 
     assert len(texts) > 25
     assert all("?" not in text for text in texts)
-    assert len(tables) == 9
+    assert len(tables) == 11
