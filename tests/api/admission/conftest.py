@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from admissionrig import Rig
-from admissionworld import OPERATOR, connector_document, role_document, task_document
+from admissionworld import OPERATOR, connector_document, grant_document, role_document, task_document
 from apiclient import Answer, Api
 
 from devcluster import tools
@@ -128,6 +128,78 @@ def _allowed_secret(world: World) -> bool:
 def _bare(document: dict[str, Any]) -> dict[str, Any]:
     metadata = {key: item for key, item in document["metadata"].items() if key != "uid"}
     return {**document, "metadata": metadata}
+
+
+VERBS = {
+    "alice": ("use",),
+    "robot": ("use", "requestfor"),
+    "carol": ("approve",),
+    "dora": ("approve",),
+    "rita": ("approve",),
+    "maker": ("approve",),
+    "wendy": ("widen", "approve"),
+    "both": ("use", "approve"),
+    "nobody": ("get",),
+    "system:serviceaccount:agents:bot": ("widen", "approve"),
+}
+"""What each person may do with role bug-fixer; the group `makers` may run its tasks for others."""
+RBAC = "rbac.authorization.k8s.io"
+
+
+@pytest.fixture(scope="session")
+def people(world: World) -> None:
+    """Each may write every kind of ours, and has the verbs above on one role."""
+    for number, (user, verbs) in enumerate(VERBS.items()):
+        world.kubectl.apply(*_bound(f"person-{number}", "User", user, verbs))
+    world.kubectl.apply(*_bound("makers", "Group", "makers", ("use", "requestfor")))
+
+
+def _bound(name: str, kind: str, who: str, verbs: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
+    kinds = ["agenttasks", "approvals", "grants", "agentroles", "revocations"]
+    writes = ["get", "list", "create", "update", "patch"]
+    group = {"apiGroups": ["doorward.dev"]}
+    rules: list[dict[str, Any]] = [
+        {**group, "resources": kinds, "verbs": writes},
+        {**group, "resources": ["agentroles"], "resourceNames": ["bug-fixer"], "verbs": list(verbs)},
+    ]
+    if "widen" in verbs:
+        rules.append({**group, "resources": ["grants/status"], "verbs": writes})
+    meta = {"name": name, "namespace": "agents"}
+    subject = {"apiGroup": RBAC, "kind": kind, "name": who}
+    reference = {"apiGroup": RBAC, "kind": "Role", "name": name}
+    return (
+        {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": meta, "rules": rules},
+        {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "RoleBinding",
+            "metadata": meta,
+            "roleRef": reference,
+            "subjects": [subject],
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def asked(world: World, people: None) -> str:
+    """UID of a task that `maker` made for `rita`, and for which `wendy` made the Grant `waits`.
+
+    Everything is written out, so that it is admitted with the webhook and without.
+    """
+    base = "/apis/doorward.dev/v1alpha1/namespaces/agents"
+    task = _bare(task_document(requestedBy="rita", createdBy="maker"))
+    task["metadata"]["name"] = "asked"
+    made = world.api("POST", f"{base}/agenttasks", task, user="maker", groups=("makers",))
+    assert made.status == 201, made.message
+    uid = str(made.document["metadata"]["uid"])
+    grant = grant_document(task={"name": "asked", "uid": uid}, author="wendy")
+    grant["metadata"]["name"] = "waits"
+    until(lambda: _made(world, f"{base}/grants", grant), "the Grant to be admitted", seconds=10)
+    return uid
+
+
+def _made(world: World, path: str, document: dict[str, Any]) -> Answer | None:
+    answer = world.api("POST", path, document, user="wendy")
+    return answer if answer.status == 201 else None
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 
 import podattacks
 import pytest
+from forgeries import forgeries
 
 from doorward.render import differences
 from doorward_webhooks.admission.fence import fence
@@ -28,6 +29,16 @@ refuses; while it is away nothing is admitted at all, because it fails closed.
 
 | item | what | policies | server | dropped | webhook alone |
 |---|---|---|---|---|---|
+"""
+PEOPLE = """
+## Asking and answering as somebody else
+
+The cases of `tests/attacks/people/`, each sent by somebody who may write every kind of ours. While the
+webhook is away new Grants and Approvals wait, because it fails closed; what it alone refuses, the broker
+refuses once more when it counts an answer.
+
+| what | refused by |
+|---|---|
 """
 
 
@@ -62,7 +73,17 @@ def table(found: dict[str, list[str]], says: dict[str, str]) -> str:
     return HEAD + "\n".join(rows) + "\n"
 
 
-def test_the_table_of_guards_is_true(floor_only: Any, clean: dict[str, Any]) -> None:
+def forged(world: Any, asked: str) -> str:
+    """The part of the page about people."""
+    rows = []
+    for forgery in forgeries():
+        answer = forgery.tried(world.api, asked)
+        guard = "the policies" if "ValidatingAdmissionPolicy" in answer.message else "the server"
+        rows.append(f"| {forgery.what} | {guard if answer.status >= 400 else 'the webhook'} |")
+    return PEOPLE + "\n".join(rows) + "\n"
+
+
+def test_the_table_of_guards_is_true(floor_only: Any, clean: dict[str, Any], asked: str) -> None:
     """Each known way to a secret, stopped by what the page says it is stopped by."""
     found: dict[str, list[str]] = {}
     says: dict[str, str] = {}
@@ -70,7 +91,7 @@ def test_the_table_of_guards_is_true(floor_only: Any, clean: dict[str, Any]) -> 
         guard = guard_of(floor_only, clean, case.applied(clean)[0])
         found.setdefault(case.item, []).append(guard)
         says[case.item] = case.says
-    page = table(found, says)
+    page = table(found, says) + forged(floor_only, asked)
     if not PAGE.exists():
         PAGE.write_text(page)
         pytest.fail(f"{PAGE.name} was missing: it is written now, read it and run again")

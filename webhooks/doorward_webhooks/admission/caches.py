@@ -9,6 +9,7 @@ from doorward.api.v1alpha1 import AgentRole, AgentTask, Connector, Grant, Resour
 from doorward.errors import Refusal
 from doorward.kube import Change, ChangeType, Client, Informer, resources
 from doorward.kube.resources import name_of, namespace_of
+from doorward.render import is_enrolled
 from doorward.telemetry import log
 
 _LOG: Final = log.get(__name__)
@@ -23,7 +24,7 @@ _KINDS: Final[Mapping[resources.Resource, type[Resource]]] = {
 
 
 class Caches:
-    """`Known` over four watches. What cannot be parsed is absent: nothing is admitted on its account."""
+    """`Known` over five watches. What cannot be parsed is absent: nothing is admitted on its account."""
 
     def __init__(self, client: Client) -> None:
         self._found: dict[type[Resource], dict[tuple[str, str], Resource]] = {
@@ -33,18 +34,21 @@ class Caches:
             Informer(client, resource, None, _Follower(kind, self._found[kind]))
             for resource, kind in _KINDS.items()
         ]
+        self._enrolled: set[str] = set()
+        self.informers.append(Informer(client, resources.NAMESPACES, None, self._follow_namespace))
 
     def waits_for(self) -> Sequence[str]:
         """The kinds whose first list has not been read."""
         return [
             f"the list of {resource.plural}"
-            for resource, informer in zip(_KINDS, self.informers, strict=True)
+            for resource, informer in zip((*_KINDS, resources.NAMESPACES), self.informers, strict=True)
             if not informer.synced.is_set()
         ]
 
     def sizes(self) -> Mapping[str, int]:
-        """How many objects of each resource are known."""
-        return {resource.plural: len(self._found[kind]) for resource, kind in _KINDS.items()}
+        """How many objects of each resource are known; of namespaces, those that are enrolled."""
+        counted = {resource.plural: len(self._found[kind]) for resource, kind in _KINDS.items()}
+        return {**counted, resources.NAMESPACES.plural: len(self._enrolled)}
 
     def task(self, namespace: str, name: str) -> AgentTask | None:
         """A task by name."""
@@ -58,10 +62,22 @@ class Caches:
         """A grant by name."""
         return self._get(Grant, namespace, name)
 
+    def enrolled(self, namespace: str) -> bool:
+        """Whether agents run in a namespace."""
+        return namespace in self._enrolled
+
     def connectors(self) -> Mapping[str, Connector]:
         """All connectors, by name."""
         found = self._found[Connector].values()
         return {item.metadata.name: item for item in found if isinstance(item, Connector)}
+
+    def _follow_namespace(self, change: Change) -> None:
+        if change.type is ChangeType.SYNCED:
+            return
+        name = name_of(change.object)
+        self._enrolled.discard(name)
+        if change.type is ChangeType.PRESENT and is_enrolled(change.object["metadata"].get("labels", {})):
+            self._enrolled.add(name)
 
     def _get(self, kind: type[T], namespace: str, name: str) -> T | None:
         found = self._found[kind].get((namespace, name))

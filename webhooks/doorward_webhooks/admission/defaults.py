@@ -1,28 +1,49 @@
-"""What a new task gets that its author has left out: the name of whoever asks.
+"""What a new object gets that its author has left out: who asks, as the API server knows them.
 
-Filled in before anything judges the task, so that the policies, capability and ledger all see the same name.
-A name that is there stays: whether it may be there is for the policy `identities` to say.
+Filled in before anything judges the object, so that the policies, capability and ledger all see the same
+names. A name that is there stays: whether it may be there is for the policy `identities` to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from doorward.errors import Code, Refusal
-from doorward_webhooks.admission.review import Operation, Patch, Review
+from doorward_webhooks.admission.review import Operation, Patch, Review, User
 
 
-def of_task(review: Review) -> Patch:
-    """The changes to a new AgentTask; none where its requester is named, and none to what is no task at all.
+def _name(user: User) -> Any:
+    return user.name
+
+
+def _groups(user: User) -> Any:
+    return list(user.groups)
+
+
+_MEMBERS: Final[Mapping[str, Mapping[str, Callable[[User], Any]]]] = {
+    "agenttasks": {"requestedBy": _name, "createdBy": _name},
+    "grants": {"author": _name},
+    "approvals": {"user": _name, "groups": _groups},
+}
+"""Resource -> member of its spec -> what it is filled in with."""
+
+
+def of_new(review: Review) -> Patch:
+    """The changes to a new object; none to members that are there, and none to what has no spec.
 
     Raises:
-        Refusal: `malformed` for a question about anything else.
+        Refusal: `malformed` for a question about anything else than a new object of the kinds above.
 
     """
-    asked = (review.operation, review.resource, review.subresource)
-    if asked != (Operation.CREATE, "agenttasks", ""):
-        raise Refusal(Code.MALFORMED, "only new AgentTasks are filled in here")
+    members = _MEMBERS.get(review.resource)
+    if members is None or (review.operation, review.subresource) != (Operation.CREATE, ""):
+        raise Refusal(Code.MALFORMED, "only new AgentTasks, Grants and Approvals are filled in here")
     spec = (review.object or {}).get("spec")
-    if not isinstance(spec, Mapping) or spec.get("requestedBy") is not None:
-        return ()  # the schema refuses a task without a spec, with a better sentence than ours
-    return ({"op": "add", "path": "/spec/requestedBy", "value": review.user.name},)
+    if not isinstance(spec, Mapping):
+        return ()  # the schema refuses an object without a spec, with a better sentence than ours
+    return tuple(
+        {"op": "add", "path": f"/spec/{member}", "value": fill(review.user)}
+        for member, fill in members.items()
+        if spec.get(member) is None
+    )

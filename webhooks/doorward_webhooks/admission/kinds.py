@@ -1,25 +1,21 @@
 """Our own kinds, in every namespace: what the schema and the policies in the cluster cannot judge.
 
-Nothing here wants another object to be there, but for an Approval, which answers one that is.
+Nothing here wants another object to be there, but for a Grant and an Approval, which speak of one that is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from doorward.api.v1alpha1 import AgentRole, AgentTask, Approval, Grant
 from doorward.errors import Code, Refusal
-from doorward.kube import Access
 from doorward.policy import evaluate, schemas
-from doorward_webhooks.admission import literals
+from doorward_webhooks.admission import literals, people
 from doorward_webhooks.admission.known import Surroundings
-from doorward_webhooks.admission.review import Denied, Operation, Review, User
+from doorward_webhooks.admission.people import Allows
+from doorward_webhooks.admission.review import Denied, Operation, Review
 
-Allows = Callable[[User, Access], Awaitable[bool]]
-"""Asks the API server whether a user may do something."""
-
-_GROUP = "doorward.dev"
 _FREE = ("input", "agent")
 """Members of a task's spec in which people write what they like."""
 
@@ -35,7 +31,9 @@ async def decide(review: Review, around: Surroundings, allows: Allows) -> None:
         case "agentroles":
             _check_role(AgentRole.parse(_whole(review)))
         case "approvals":
-            await _check_approval(Approval.parse(_whole(review)), review, around, allows)
+            await people.check_approval(Approval.parse(_whole(review)), review, around, allows)
+        case "grants":
+            people.check_grant(Grant.parse(_whole(review)), review, around)
         case _:
             raise Refusal(Code.MALFORMED, f"{review.resource} is not judged here")
 
@@ -90,51 +88,3 @@ def _refuse(
 ) -> None:
     if causes:
         raise Denied(code, detail, rule=rule, ask=ask, causes=causes)
-
-
-async def _check_approval(approval: Approval, review: Review, around: Surroundings, allows: Allows) -> None:
-    if approval.spec.user != review.user.name:
-        raise _not_yours(f"spec.user: an approval is given in your own name, {review.user.name}")
-    grant = around.known.grant(review.namespace, approval.spec.grant)
-    if grant is None:
-        raise Refusal(
-            Code.UNAVAILABLE,
-            f"there is no Grant {approval.spec.grant} here (yet)",
-            ask="try again in a moment",
-        )
-    if grant.spec.digest != approval.spec.digest:
-        raise Refusal(
-            Code.GRANT_STALE,
-            "spec.digest is not the one of the Grant: something else would be approved than was seen",
-            rule="approvals.digest",
-            allowed=grant.spec.digest,
-            ask="read the Grant again",
-        )
-    _check_distance(grant, review, around)
-    await _check_verbs(grant, review, allows)
-
-
-def _check_distance(grant: Grant, review: Review, around: Surroundings) -> None:
-    task = around.known.task(review.namespace, grant.spec.task.name)
-    if task is not None and task.spec.requested_by == review.user.name:
-        raise _not_yours("you asked for this task, so somebody else approves what it does")
-
-
-async def _check_verbs(grant: Grant, review: Review, allows: Allows) -> None:
-    role = grant.spec.role.name
-
-    def access(verb: str, subresource: str = "") -> Access:
-        return Access(verb, "agentroles", _GROUP, review.namespace, role, subresource)
-
-    may = await allows(review.user, access("approve"))
-    if not may and not await allows(review.user, access("approve", grant.spec.rule)):
-        raise _not_yours(
-            f"you may not approve for role {role}: ask for the verb `approve` on agentroles/{role}, "
-            f"or on agentroles/{grant.spec.rule} of that name for this rule alone"
-        )
-    if await allows(review.user, access("use")):
-        raise _not_yours(f"whoever may `use` role {role} does not approve for it: two people are needed")
-
-
-def _not_yours(detail: str) -> Refusal:
-    return Refusal(Code.RESERVED, detail, rule="approvals.user")

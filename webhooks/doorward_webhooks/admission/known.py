@@ -24,6 +24,9 @@ class Known(Protocol):
     def grant(self, namespace: str, name: str) -> Grant | None:
         """A grant by name."""
 
+    def enrolled(self, namespace: str) -> bool:
+        """Whether agents run in a namespace."""
+
     def connectors(self) -> Mapping[str, Connector]:
         """All connectors, by name."""
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from doorward.errors import Code, Refusal
 from doorward.serving import App, Limits, Request, Route, app
 from doorward.telemetry import log
-from doorward_webhooks.admission import defaults, kinds, pods, review, templates
+from doorward_webhooks.admission import defaults, kinds, people, pods, review, templates
 from doorward_webhooks.admission.known import Surroundings
 from doorward_webhooks.admission.metrics import Metrics
 from doorward_webhooks.admission.review import Patch, Review
@@ -28,7 +28,7 @@ _LIMITS: Final = Limits(
 )
 
 PATIENCE: Final = (0.02, 0.1, 0.4)
-"""Seconds between attempts while a pod of the operator is ahead of what the watches have told us."""
+"""Seconds between attempts while a question is ahead of what the watches have told us."""
 
 Decide = Callable[[Review], Awaitable[Patch]]
 """Judges one question; gives what to change, which is nothing but for the defaults. Raises `Refusal`."""
@@ -41,7 +41,7 @@ class Admission:
     def __init__(
         self,
         surroundings: Callable[[], Surroundings],
-        allows: kinds.Allows,
+        allows: people.Allows,
         metrics: Metrics,
         patience: Sequence[float] = PATIENCE,
     ) -> None:
@@ -59,22 +59,29 @@ class Admission:
             "/v1/validate-pods": self._pods,
             "/v1/validate-templates": self._templates,
             "/v1/validate-kinds": self._kinds,
-            "/v1/default-tasks": self._defaults,
+            "/v1/defaults": self._defaults,
         }
         routes = [Route("POST", path, self._handler(path, decide)) for path, decide in decisions.items()]
         return app(routes, _LIMITS)
 
     async def _pods(self, question: Review) -> Patch:
+        async def judge() -> None:
+            pods.decide(question, self._surroundings())
+
+        return await self._patiently(judge, Code.RENDER_SKEW)
+
+    async def _patiently(self, judge: Callable[[], Awaitable[None]], early: Code) -> Patch:
+        """Ask again a few times while the watches may be behind what the question speaks of."""
         for pause in self._patience:
             try:
-                pods.decide(question, self._surroundings())
+                await judge()
             except Refusal as refusal:
-                if refusal.code is not Code.RENDER_SKEW:
+                if refusal.code is not early:
                     raise
             else:
                 return _UNCHANGED
             await asyncio.sleep(pause)
-        pods.decide(question, self._surroundings())
+        await judge()
         return _UNCHANGED
 
     async def _templates(self, question: Review) -> Patch:
@@ -82,11 +89,13 @@ class Admission:
         return _UNCHANGED
 
     async def _kinds(self, question: Review) -> Patch:
-        await kinds.decide(question, self._surroundings(), self._allows)
-        return _UNCHANGED
+        async def judge() -> None:
+            await kinds.decide(question, self._surroundings(), self._allows)
+
+        return await self._patiently(judge, Code.UNAVAILABLE)
 
     async def _defaults(self, question: Review) -> Patch:
-        return defaults.of_task(question)
+        return defaults.of_new(question)
 
     def _handler(self, path: str, decide: Decide) -> Callable[[Request], Awaitable[web.Response]]:
         async def handle(request: Request) -> web.Response:

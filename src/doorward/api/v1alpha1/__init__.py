@@ -28,7 +28,7 @@ from doorward.api.v1alpha1.agenttask import (
     Scope,
     Stage,
 )
-from doorward.api.v1alpha1.approval import Answer, Approval, ApprovalSpec, ApprovalStatus
+from doorward.api.v1alpha1.approval import Answer, Approval, ApprovalSpec, ApprovalStatus, approval_name
 from doorward.api.v1alpha1.base import GROUP, VERSION, Kind, ObjectMeta, Resource
 from doorward.api.v1alpha1.conditions import Condition, ConditionType, merge
 from doorward.api.v1alpha1.connector import (
@@ -100,5 +100,6 @@ __all__ = [
     "Service",
     "Stage",
     "Tenant",
+    "approval_name",
     "merge",
 ]

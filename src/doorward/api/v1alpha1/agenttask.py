@@ -162,6 +162,8 @@ class AgentTaskSpec(Model):
     """How long the finished task stays to be read."""
     requested_by: User | None = None
     """Who wants this done; filled in from the request, another name needs the verb `requestfor`."""
+    created_by: User | None = None
+    """Who made this object; filled in from the request, another name is refused."""
 
 
 class Phase(StrEnum):

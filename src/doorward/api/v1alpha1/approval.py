@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
@@ -20,6 +21,11 @@ from doorward.api.v1alpha1.base import (
 )
 from doorward.api.v1alpha1.conditions import Conditions
 from doorward.api.v1alpha1.fields import Digest, Generation, ObjectName, Sentence, User
+
+
+def approval_name(grant: str, user: str) -> str:
+    """The name of a person's answer to a Grant: one for each of both, so that nobody answers twice."""
+    return f"{grant}-{hashlib.sha256(user.encode()).hexdigest()[:8]}"
 
 
 class Answer(StrEnum):

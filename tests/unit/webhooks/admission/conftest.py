@@ -26,6 +26,7 @@ class Objects:
     roles: dict[str, AgentRole] = field(default_factory=dict)
     grants: dict[str, Grant] = field(default_factory=dict)
     all_connectors: dict[str, Connector] = field(default_factory=dict)
+    enrolled_namespaces: frozenset[str] = frozenset({"agents"})
 
     def task(self, namespace: str, name: str) -> AgentTask | None:
         """A task by name."""
@@ -38,6 +39,10 @@ class Objects:
     def grant(self, namespace: str, name: str) -> Grant | None:
         """A grant by name."""
         return self.grants.get(name) if namespace == "agents" else None
+
+    def enrolled(self, namespace: str) -> bool:
+        """Whether agents run there."""
+        return namespace in self.enrolled_namespaces
 
     def connectors(self) -> Mapping[str, Connector]:
         """All of them."""

@@ -20,7 +20,7 @@ def caches() -> Caches:
 def tell(
     caches: Caches, number: int, document: dict[str, Any], kind: ChangeType = ChangeType.PRESENT
 ) -> None:
-    """One change of tasks (0), roles (1), grants (2) or connectors (3)."""
+    """One change of tasks (0), roles (1), grants (2), connectors (3) or namespaces (4)."""
     caches.informers[number]._on_event(Change(kind, document))
 
 
@@ -34,7 +34,30 @@ def test_each_kind_is_found_by_name(caches: Caches) -> None:
     assert caches.role("agents", "bug-fixer") is not None
     assert caches.grant("agents", "grant-1") is not None
     assert list(caches.connectors()) == ["code"]
-    assert set(caches.sizes().values()) == {1}
+    assert set(caches.sizes().values()) == {1, 0}
+
+
+def namespace(enforced: str | None) -> dict[str, Any]:
+    """A namespace with the label, or without."""
+    labels = {} if enforced is None else {"doorward.dev/enforced": enforced}
+    return {"metadata": {"name": "agents", "labels": labels}}
+
+
+def test_where_agents_run_is_known_by_the_label(caches: Caches) -> None:
+    """A namespace that leaves, or goes, is not one of them any more."""
+    told = [
+        (namespace("true"), ChangeType.PRESENT),
+        (namespace(None), ChangeType.PRESENT),
+        (namespace("true"), ChangeType.PRESENT),
+        (namespace("true"), ChangeType.GONE),
+    ]
+    found = []
+    for document, kind in told:
+        tell(caches, 4, document, kind)
+        found.append(caches.enrolled("agents"))
+
+    assert found == [True, False, True, False]
+    assert caches.sizes()["namespaces"] == 0
 
 
 def test_another_namespace_has_other_tasks(caches: Caches) -> None:
@@ -66,4 +89,4 @@ def test_it_says_what_it_waits_for(caches: Caches) -> None:
     for informer in caches.informers:
         informer.synced.set()
 
-    assert (len(waits), caches.waits_for()) == (4, [])
+    assert (len(waits), caches.waits_for()) == (5, [])

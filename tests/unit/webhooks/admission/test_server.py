@@ -98,7 +98,7 @@ async def test_an_error_while_deciding_is_a_no(serve: Serve, envelope: dict[str,
     assert answer["status"]["message"].startswith("Unavailable: admission failed while it decided")
 
 
-@pytest.mark.parametrize("path", ["validate-pods", "validate-templates", "validate-kinds", "default-tasks"])
+@pytest.mark.parametrize("path", ["validate-pods", "validate-templates", "validate-kinds", "defaults"])
 async def test_a_request_that_cannot_be_read_is_a_no(
     path: str, serve: Serve, around: Surroundings, envelope: dict[str, Any]
 ) -> None:
