@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Mapping
@@ -10,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from doorward import policy
-from doorward.api.v1alpha1 import AgentTask, Connector
+from doorward.api.v1alpha1 import Connector
 from doorward.broker import pleas
 from doorward.broker.facts import Facts
 from doorward.broker.metrics import Metrics
 from doorward.broker.pleas import Plea
+from doorward.broker.recall import recall
 from doorward.broker.sessions import Open, Sessions
 from doorward.catalogue import Catalogue, load
 from doorward.core import digest
@@ -75,7 +75,7 @@ class Decider:
         """The answer to `POST /v1/decisions`. Raises the `Refusal` of a denial, recorded before."""
         started = time.perf_counter()
         wish = parse(body)
-        context = await self.gather(opened, wish.wanted.connector)
+        context = await self.gather(opened, wish.wanted.connector, wish.wanted)
         verdict = policy.decide(wish.wanted, context)
         ask = _ask(opened, wish, verdict, context)
         answer = await self._write(ask, verdict)
@@ -99,7 +99,7 @@ class Decider:
         used = dict(zip(counters, await self.ledger.used(counters), strict=True))
         return [_row(row, used) for row in rows]
 
-    async def gather(self, opened: Open, connector: str) -> Context:
+    async def gather(self, opened: Open, connector: str, wanted: ActionRequest | None = None) -> Context:
         """Everything that the policy may look at. Raises `Refusal(task_ended)` without the task."""
         session = opened.session
         task = self.facts.tasks.get(session.task_uid)
@@ -107,7 +107,7 @@ class Decider:
             raise Refusal(Code.TASK_ENDED, "the task was deleted", ask="apply a new task")
         found = self.facts.connectors.get(connector)
         vocabulary = vocabulary_of(found)
-        return Context(
+        context = Context(
             task=task,
             pinned_role=opened.pinned_role,
             current_role=self.facts.roles.get((session.namespace, session.role)),
@@ -118,20 +118,9 @@ class Decider:
             now=self.clock(),
             ended=not self.facts.enrolled(session.namespace),
             revoked=self.facts.is_revoked(session.namespace, session.task, session.role),
-            facts=policy.Facts(outcomes=await self._outcomes(opened, task)),
         )
-
-    async def _outcomes(self, opened: Open, task: AgentTask) -> tuple[policy.Outcome, ...]:
-        """What the task's actions came to; read only where a condition could ask for it."""
-        current = self.facts.roles.get((opened.session.namespace, opened.session.role))
-        rules = [*opened.pinned_role.spec.rules, *(current.spec.rules if current else ())]
-        if not task.spec.stages and all(rule.when is None for rule in rules):
-            return ()
-        ended = await asyncio.to_thread(self.ledger.reader.outcomes, task.metadata.uid)
-        return tuple(
-            policy.Outcome(item.rule, item.connector, item.action, item.outcome, item.resource)
-            for item in ended
-        )
+        about = _asked(wanted, context).resource if wanted else {}
+        return replace(context, facts=await recall(self.ledger, context, about))
 
     async def _write(self, ask: Ask, verdict: Permit | Denial) -> Granted | Denied:
         terms = Terms(self.issuing.epoch, LIFETIME, self.issuing.max_denials, policy.over_limit)

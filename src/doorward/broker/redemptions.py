@@ -28,7 +28,7 @@ from doorward.tokens.keys import SigningKeys
 REMEMBERED_SECONDS: Final = 10.0
 """How long a TokenReview's yes is remembered."""
 _MAX_REMEMBERED: Final = 1000
-_MAX_REFERENCES: Final = 64
+_MAX_REFERENCES: Final = 100
 _MAX_TEXT: Final = 256
 _OUTCOMES: Final = frozenset({"succeeded", "failed", "unknown"})
 

@@ -16,7 +16,7 @@ MAX_BODY: Final = 1024 * 1024
 """Bytes of a request; larger is refused, never half-inspected."""
 
 _MEMBERS: Final = frozenset({"connector", "action", "args", "attachments"})
-_MAX_REFERENCES: Final = 64
+_MAX_REFERENCES: Final = 100
 _MAX_ID: Final = 256
 _SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -44,7 +44,7 @@ class Reference:
 
 
 def reportable(references: Sequence[Reference]) -> tuple[Reference, ...]:
-    """Those that the broker's ledger has room for: the first 64, none with an id above 256 characters."""
+    """Those that the broker's ledger has room for: the first 100, none with an id above 256 characters."""
     return tuple(each for each in references if len(each.id) <= _MAX_ID)[:_MAX_REFERENCES]
 
 

@@ -12,6 +12,7 @@ from doorward.core.clock import Clock
 from doorward.core.decision import Denial, Permit
 from doorward.ledger import counters, decisions, grants, redemptions, store, tasks
 from doorward.ledger.chain import Head, Link
+from doorward.ledger.history import History
 from doorward.ledger.queries import Reader
 from doorward.ledger.transaction import Transaction
 from doorward.ledger.values import (
@@ -58,6 +59,7 @@ class Ledger:
         self.shared = engine.dialect.name == "postgresql"
         """Whether other brokers may write it too."""
         self.reader = Reader(engine)
+        self.history = History(engine)
         self._writer = Writer(engine, clock, observer)
 
     @property

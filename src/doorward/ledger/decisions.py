@@ -208,6 +208,7 @@ _BLANK: Final = {
     "outcome": None,
     "outcome_event": None,
     "outcome_report": None,
+    "shown": None,
 }
 
 

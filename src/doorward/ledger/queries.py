@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Final
@@ -11,8 +10,8 @@ from sqlalchemy import Engine, Executable, bindparam, func, literal, select
 
 from doorward.ledger.chain import Link, first_break
 from doorward.ledger.grants import counted
-from doorward.ledger.schema import APPROVALS, CAPABILITIES, COUNTERS, EVENTS, GRANTS, SESSIONS, TASKS
-from doorward.ledger.values import Ended, GrantRow, Session, TaskRow
+from doorward.ledger.schema import APPROVALS, COUNTERS, EVENTS, GRANTS, SESSIONS, TASKS
+from doorward.ledger.values import GrantRow, Session, TaskRow
 
 PAGE: Final = 1000
 
@@ -36,21 +35,6 @@ _SESSIONS: Final = (
     )
     .join(TASKS, TASKS.c.uid == SESSIONS.c.task_uid)
     .where(SESSIONS.c.closed_at.is_(None))
-)
-
-_ENDED: Final = (
-    select(
-        CAPABILITIES.c.rule,
-        CAPABILITIES.c.connector,
-        CAPABILITIES.c.action,
-        CAPABILITIES.c.outcome,
-        CAPABILITIES.c.resource,
-    )
-    .select_from(SESSIONS)
-    .join(CAPABILITIES, CAPABILITIES.c.session == SESSIONS.c.id)
-    .where(SESSIONS.c.task_uid == bindparam("task"), CAPABILITIES.c.outcome.is_not(None))
-    .order_by(CAPABILITIES.c.jti.desc())
-    .limit(bindparam("most"))
 )
 
 _USES: Final = (
@@ -116,12 +100,6 @@ class Reader:
         """Every task that ever had a session."""
         with self._engine.connect() as connection:
             return [TaskRow(**row) for row in connection.execute(_TASKS).mappings()]
-
-    def outcomes(self, task_uid: str, most: int = PAGE) -> tuple[Ended, ...]:
-        """What the actions of a task came to, oldest first; of more than `most` the newest."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(_ENDED, {"task": task_uid, "most": most}).mappings().all()
-        return tuple(Ended(**{**row, "resource": json.loads(row["resource"])}) for row in reversed(rows))
 
     def grants(self, task_uid: str, action_digest: str) -> tuple[GrantRow, ...]:
         """The Grants of a task for one action, the one asked for last first; deleted ones do not count."""

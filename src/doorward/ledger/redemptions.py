@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from sqlalchemy import and_, bindparam, select, update
@@ -62,7 +63,10 @@ _SETTLE: Final = (
     update(CAPABILITIES)
     .where(CAPABILITIES.c.redemption == bindparam("settled"))
     .values(
-        outcome=bindparam("result"), outcome_event=bindparam("told"), outcome_report=bindparam("reported")
+        outcome=bindparam("result"),
+        outcome_event=bindparam("told"),
+        outcome_report=bindparam("reported"),
+        shown=bindparam("showing"),
     )
 )
 _OVERDUE: Final = (
@@ -199,10 +203,21 @@ def report(txn: Transaction, told: Report) -> Recorded | Refused:
         sent=told.sent,
         late=row["outcome_report"] == LOST or None,
     )
-    txn.put(_SETTLE, settled=told.redemption, result=told.outcome, told=event.hash, reported=said)
+    txn.put(
+        _SETTLE,
+        settled=told.redemption,
+        result=told.outcome,
+        told=event.hash,
+        reported=said,
+        showing=_shown(told),
+    )
     if told.outcome == "failed" and not told.sent and row["outcome_report"] is None:
         _give_back(txn, row["decision"])
     return Recorded(event.hash, row["connector"], row["action"], new=True)
+
+
+def _shown(told: Report) -> str | None:
+    return json.dumps([dict(item) for item in told.references]) if told.references else None
 
 
 def _digest(told: Report) -> str:
@@ -236,6 +251,8 @@ def sweep(txn: Transaction, most: int = 200) -> list[str]:
             connector=row["connector"],
             action=row["action"],
         )
-        txn.put(_SETTLE, settled=row["redemption"], result="unknown", told=event.hash, reported=LOST)
+        txn.put(
+            _SETTLE, settled=row["redemption"], result="unknown", told=event.hash, reported=LOST, showing=None
+        )
     counters.expire(txn)
     return [row["connector"] for row in overdue]

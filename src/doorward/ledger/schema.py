@@ -56,6 +56,7 @@ TASKS: Final = Table(
     Column("pinned_at", Double, nullable=False),
     Column("ended_at", Double),
     CheckConstraint("state IN ('live', 'frozen', 'ended')", name="state"),
+    Index("ix_tasks_namespace_role", "namespace", "role"),
 )
 
 SESSIONS: Final = Table(
@@ -132,6 +133,7 @@ CAPABILITIES: Final = Table(
     Column("outcome", Text),
     Column("outcome_event", Text),
     Column("outcome_report", Text, comment="digest of what was reported; makes reporting again harmless"),
+    Column("shown", Text, comment="JSON of the references that the outcome reported"),
     CheckConstraint("outcome IN ('succeeded', 'failed', 'unknown')", name="outcome"),
     Index(
         "ix_capabilities_open",

@@ -286,6 +286,12 @@ class Ended:
     action: str
     outcome: Outcome
     resource: Resource
+    role: str
+    task: str
+    at: float
+    """When the capability was spent, in seconds since the epoch."""
+    shown: tuple[Mapping[str, Json], ...] = ()
+    """References that the outcome reported, {kind, id} each."""
 
 
 @dataclass(frozen=True, slots=True)

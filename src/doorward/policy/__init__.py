@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from doorward.policy.chain import Step, decide, explain
 from doorward.policy.context import ActionRequest, Approver, Context, GrantFact, GrantState
-from doorward.policy.facts import Facts, Outcome, Reference
+from doorward.policy.facts import Facts, Outcome, Reference, Wanted, wanted
 from doorward.policy.limits import over_limit
 from doorward.policy.lint import Problem, Vocabulary, lint_connector, lint_role, lint_task
 from doorward.policy.visible import VisibleAction, visible_actions
@@ -27,6 +27,7 @@ __all__ = [
     "Step",
     "VisibleAction",
     "Vocabulary",
+    "Wanted",
     "decide",
     "explain",
     "lint_connector",
@@ -34,4 +35,5 @@ __all__ = [
     "lint_task",
     "over_limit",
     "visible_actions",
+    "wanted",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from doorward.core.action import Resource
 from doorward.core.effect import Effect
 from doorward.core.strictjson import Json
-from doorward.policy.evaluate import Answer, Question, UnansweredError, moment
+from doorward.policy.evaluate import UPSTREAM, Answer, Question, UnansweredError, moment, reads, roles_read
 
 if TYPE_CHECKING:
     from doorward.policy.context import Context
@@ -107,6 +107,32 @@ class Facts:
     """(rule, effect) -> the task's actions that were carried out."""
     upstream: Mapping[Question, Reading] = field(default_factory=dict)
     """What was read for this one decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What conditions could ask for; the rest need not be gathered."""
+
+    outcomes: bool
+    """The task's own outcomes, or the references in them."""
+    usage: bool
+    roles: frozenset[str]
+    """Other roles, whose outcomes are asked for."""
+    upstream: bool
+
+
+def wanted(context: Context) -> Wanted:
+    """What the conditions of the task's stages and of both readings of its role mention."""
+    roles = (context.pinned_role, context.current_role)
+    of_rules = [rule.when for role in roles if role is not None for rule in role.spec.rules]
+    of_stages = [stage.when for stage in context.task.spec.stages]
+    conditions = {when for when in (*of_rules, *of_stages) if when is not None}
+    return Wanted(
+        outcomes=any(reads(condition, "outcomes", "references") for condition in conditions),
+        usage=any(reads(condition, "usage") for condition in conditions),
+        roles=frozenset(role for condition in conditions for role in roles_read(condition)),
+        upstream=any(reads(condition, *UPSTREAM) for condition in conditions),
+    )
 
 
 def variables(context: Context) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from doorward import catalogue
 from doorward.api.v1alpha1 import AgentRole, AgentTask, Connector
 from doorward.core.decision import Denial, Permit
 from doorward.errors import Code
-from doorward.policy import ActionRequest, Context, decide
+from doorward.policy import ActionRequest, Context, Vocabulary, decide, lint_role
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 TASKS = sorted(EXAMPLES.glob("task-*.yaml"))
@@ -46,6 +46,14 @@ def _decide(task: Path, action: str, args: Mapping[str, Any]) -> Permit | Denial
 def test_an_example_can_be_applied(path: Path) -> None:
     """Each file is one object that its model takes."""
     assert _load(path).metadata.name
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("role-*.yaml")), ids=lambda path: path.name)
+def test_an_example_role_can_be_held(path: Path) -> None:
+    """The operator accepts each of them, conditions and guards included."""
+    vocabulary = Vocabulary(_load(EXAMPLES / "connector-gitea.yaml"), catalogue.load("forge").actions)
+
+    assert lint_role(_load(path), {"code": vocabulary}) == ()
 
 
 def test_the_connector_pins_this_vocabulary() -> None:
