@@ -44,3 +44,9 @@ lock:
 # what a full check of a pod costs in admission, beside a webhook that checks nothing: minutes, on a quiet machine
 bench-admission *args:
     PYTHONPATH=tests/support {{python}} tests/bench/admission {{args}}
+
+# coverage-guided input for the reader and the judgement of admission; a fault ends it and leaves the input in .lab/
+fuzz-admission seconds="300":
+    mkdir -p .lab/admission
+    PYTHONPATH=tests/support hack/lab python tests/fuzz/admission.py -max_total_time={{seconds}} -max_len=16384 \
+        -timeout=20 -artifact_prefix=.lab/fault- .lab/admission

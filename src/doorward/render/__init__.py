@@ -6,7 +6,7 @@
 Nothing here does I/O, and nothing depends on time or on the order of calls.
 """
 
-from doorward.render.equality import ABSENT, Difference, differences
+from doorward.render.equality import ABSENT, Difference, differences, identical
 from doorward.render.names import is_enrolled, pod_name, role_object
 from doorward.render.ownership import made_for, orphaned
 from doorward.render.pod import connectors_of, render_pod
@@ -19,6 +19,7 @@ __all__ = [
     "RenderSettings",
     "connectors_of",
     "differences",
+    "identical",
     "is_enrolled",
     "made_for",
     "orphaned",

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorward.render import ABSENT, Difference, differences
+from doorward.render import ABSENT, Difference, differences, identical
 from doorward.render.equality import ADDED_AT_CREATION, ADDED_LATER
 
 RENDERED: dict[str, Any] = json.loads((Path(__file__).parent / "golden" / "full.json").read_text())
@@ -86,10 +86,47 @@ def test_an_added_container_is_found() -> None:
     assert [item.pointer for item in differences(live, RENDERED)] == ["/spec/containers/1"]
 
 
-@pytest.mark.parametrize(("one", "other"), [(1, True), (0, False), (1, 1.0), ("1", 1)])
+PAIRS = [
+    (1, True),
+    (0, False),
+    (1, 1.0),
+    ("1", 1),
+    (None, "x"),
+    ("x", None),
+    (None, 0),
+    ([], {}),
+    ([1], (1,)),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_values_of_two_types_are_two_values(one: Any, other: Any) -> None:
-    """Python's 1 == True does not reach the comparison."""
-    assert differences({"a": one}, {"a": other})
+    """Python's 1 == True does not reach the comparison, however deep the two values lie."""
+    assert differences({"a": one}, {"a": other}) == (Difference("/a", one, other),)
+    assert differences({"a": [{"b": one}]}, {"a": [{"b": other}]}) == (Difference("/a/0/b", one, other),)
+    assert differences({"a": [one]}, {"a": [other]}) == (Difference("/a/0", one, other),)
+    assert not identical({"a": [one]}, {"a": [other]})
+
+
+def test_null_is_a_value_and_absence_is_none() -> None:
+    """A member that is null is not a member that is missing, in either direction."""
+    assert differences({}, {"a": None}) == (Difference("/a", ABSENT, None),)
+    assert differences({"a": None}, {}) == (Difference("/a", None, ABSENT),)
+
+
+@pytest.mark.parametrize(
+    ("key", "pointer_"), [("a~b", "/a~0b"), ("a/b", "/a~1b"), ("~/", "/~0~1"), ("a", "/a")]
+)
+def test_a_member_of_any_name_is_pointed_at(key: str, pointer_: str) -> None:
+    """RFC 6901: `~` and `/` in names are written as `~0` and `~1`."""
+    assert [item.pointer for item in differences({key: 1}, {key: 2})] == [pointer_]
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", True, {}, [], {"a": [1, {"b": None}]}], ids=str)
+def test_a_value_is_identical_to_itself(value: Any) -> None:
+    """Nothing is passed over and nothing differs."""
+    assert identical(value, copy.deepcopy(value))
+    assert not identical(value, {"another": value})
 
 
 CREATED: dict[str, Any] = {

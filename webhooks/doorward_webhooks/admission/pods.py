@@ -11,7 +11,7 @@ from typing import Any, Final
 from doorward.api.v1alpha1 import GROUP, AgentRole, AgentTask
 from doorward.core import redact
 from doorward.errors import Code, Refusal
-from doorward.render import Difference, differences, render_pod
+from doorward.render import Difference, differences, identical, render_pod
 from doorward_webhooks.admission import literals
 from doorward_webhooks.admission.fence import fence
 from doorward_webhooks.admission.known import Surroundings
@@ -115,7 +115,7 @@ def _task_of(pod: Mapping[str, Any], namespace: str, around: Surroundings) -> Ag
 
 def _check_update(review: Review) -> None:
     _check_labels(review)
-    if _object(review.object).get("spec") != _object(review.old).get("spec"):
+    if not identical(_object(review.object).get("spec"), _object(review.old).get("spec")):
         raise Refusal(
             Code.RESERVED,
             "spec: a task pod is never changed",
@@ -126,7 +126,7 @@ def _check_update(review: Review) -> None:
 
 def _check_labels(review: Review) -> None:
     new, old = (_object(_object(found).get("metadata")) for found in (review.object, review.old))
-    if new.get("labels") != old.get("labels"):
+    if not identical(new.get("labels"), old.get("labels")):
         raise Refusal(
             Code.RESERVED,
             "metadata.labels of a task pod never change: NetworkPolicies go by them",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from doorward.errors import Code, Refusal
+from doorward.render import identical
 from doorward_webhooks.admission.pods import violations
 from doorward_webhooks.admission.review import Denied, Operation, Review
 from doorward_webhooks.admission.walk import TEMPLATE
@@ -31,7 +32,7 @@ def decide(review: Review) -> None:
     if place is None:
         raise Refusal(Code.MALFORMED, f"{review.resource} is no workload that is known here")
     template = _at(review.object, place)
-    if review.operation is Operation.UPDATE and template == _at(review.old, place):
+    if review.operation is Operation.UPDATE and identical(template, _at(review.old, place)):
         return
     prefix = "/" + "/".join(place)
     found = violations(template, TEMPLATE, frozenset())
