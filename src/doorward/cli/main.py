@@ -11,10 +11,16 @@ from pathlib import Path
 from typing import Final
 
 from doorward import __version__
+from doorward.api.v1alpha1 import Answer
 from doorward.cli.enroll import enroll, unenroll
+from doorward.cli.explain import explain
+from doorward.cli.grants import answer, grants
 from doorward.cli.place import Place, Refused
+from doorward.cli.revoke import MEMBERS, revoke
 from doorward.cli.status import status
-from doorward.errors import ConfigError
+from doorward.core import strictjson
+from doorward.core.strictjson import JsonObject
+from doorward.errors import ConfigError, Refusal
 from doorward.kube import ApiError, Client, connect
 
 DONE: Final = 0
@@ -26,6 +32,8 @@ USAGE: Final = 2
 UNANSWERED: Final = 3
 """The API server said no or could not be asked; what was done until then was printed."""
 
+MAX_ARGUMENTS: Final = 1_000_000
+"""Bytes of the arguments that are explained; a door takes as many."""
 _SYSTEM: Final = "doorward-system"
 _DEFAULT: Final = "~/.kube/config"
 
@@ -38,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Refused as refusal:
         sys.stderr.write(f"{refusal}\n")
         return REFUSED
-    except (ApiError, ConfigError) as error:
+    except (ApiError, ConfigError, Refusal) as error:
         sys.stderr.write(f"{error}\n")
         return UNANSWERED
     return DONE
@@ -52,17 +60,54 @@ def parser() -> argparse.ArgumentParser:
         "--context", metavar="NAME", help="context of the kubeconfig; the current one if unset"
     )
     found = argparse.ArgumentParser(
-        prog="kubectl doorward", description="Hand namespaces over to Doorward, and look at tasks."
+        prog="kubectl doorward",
+        description="Hand namespaces over to Doorward, look at tasks, and answer them.",
     )
     found.add_argument("--version", action="version", version=f"doorward {__version__}")
     commands = found.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_enrolment(commands, access)
+    place = argparse.ArgumentParser(add_help=False, parents=[access])
+    place.add_argument("-n", "--namespace", metavar="NAME", help="the context's own if unset")
     shown = commands.add_parser(
-        "status", parents=[access], help="show the tasks of a namespace, or one of them"
+        "status", parents=[place], help="show the tasks of a namespace, or one of them"
     )
     shown.add_argument("task", nargs="?", metavar="TASK", help="show the conditions of this one")
-    shown.add_argument("-n", "--namespace", metavar="NAME", help="the context's own if unset")
+    _add_people(commands, place)
+    _add_explain(commands, place)
     return found
+
+
+def _add_people(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], place: argparse.ArgumentParser
+) -> None:
+    listed = commands.add_parser("grants", parents=[place], help="show what waits for people")
+    listed.add_argument("grant", nargs="?", metavar="GRANT", help="show all of this one")
+    for command, sentence in {
+        "approve": "agree to exactly what a Grant shows",
+        "deny": "refuse what a Grant shows",
+    }.items():
+        made = commands.add_parser(command, parents=[place], help=sentence, description=sentence)
+        made.add_argument("grant", metavar="GRANT")
+        made.add_argument("--reason", metavar="TEXT", help="why, for those who read the ledger")
+        if command == "approve":
+            made.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
+    sentence = "take something back, at once and for good"
+    taken = commands.add_parser("revoke", parents=[place], help=sentence, description=sentence)
+    taken.add_argument("kind", choices=sorted(MEMBERS), help="what is taken back")
+    taken.add_argument("name", metavar="NAME", help="its name")
+    taken.add_argument("--reason", metavar="TEXT", required=True, help="why, for those who read the ledger")
+
+
+def _add_explain(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], place: argparse.ArgumentParser
+) -> None:
+    sentence = "show how an action of a task would be decided"
+    made = commands.add_parser("explain", parents=[place], help=sentence, description=sentence)
+    made.add_argument("task", metavar="TASK")
+    made.add_argument("action", metavar="CONNECTOR/ACTION", help="e.g. code/issue.comment")
+    made.add_argument(
+        "--args", metavar="JSON", type=_arguments, default={}, help="the action's arguments, one JSON object"
+    )
 
 
 def _add_enrolment(
@@ -85,6 +130,20 @@ def _add_enrolment(
             made.add_argument("--create", action="store_true", help="make the namespace if it is not there")
 
 
+def _arguments(text: str) -> JsonObject:
+    try:
+        return strictjson.load_object(text.encode(), max_bytes=MAX_ARGUMENTS)
+    except (Refusal, UnicodeEncodeError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _confirmed(question: str) -> bool:
+    """Ask on standard error, so that what is shown can be kept; no answer is no."""
+    sys.stderr.write(f"{question} [yes/no] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() == "yes"
+
+
 async def _run(words: argparse.Namespace) -> None:
     async with connected(words.kubeconfig, words.context) as client:
         dry_run = getattr(words, "dry_run", False)
@@ -95,11 +154,26 @@ async def _run(words: argparse.Namespace) -> None:
             _say_dry if dry_run else _say,
             dry_run,
         )
-        if words.command == "enroll":
+        await _carry_out(place, words)
+
+
+async def _carry_out(place: Place, words: argparse.Namespace) -> None:
+    match words.command:
+        case "enroll":
             await enroll(place, create=words.create)
-        elif words.command == "unenroll":
+        case "unenroll":
             await unenroll(place)
-        else:
+        case "grants":
+            await grants(place, words.grant)
+        case "approve":
+            await answer(place, words.grant, Answer.APPROVE, words.reason, None if words.yes else _confirmed)
+        case "deny":
+            await answer(place, words.grant, Answer.DENY, words.reason, None)
+        case "revoke":
+            await revoke(place, words.kind, words.name, words.reason)
+        case "explain":
+            await explain(place, words.task, words.action, words.args)
+        case _:
             await status(place, words.task)
 
 

@@ -26,8 +26,8 @@ Run = Callable[..., tuple[int, str]]
 @pytest.fixture(scope="module")
 def steward(world: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A kubeconfig of an account that has the rights of docs/cli.md and no others."""
-    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/cli.md").read_text(), re.DOTALL)
-    role = yaml.safe_load(text)
+    texts = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/cli.md").read_text(), re.DOTALL)
+    (role,) = (item for item in map(yaml.safe_load, texts) if item["metadata"]["name"] == "doorward-steward")
     world.kubectl.apply(role)
     world.kubectl("create", "namespace", "stewards")
     world.kubectl("-n", "stewards", "create", "serviceaccount", "steward")
