@@ -36,9 +36,9 @@ def of_role(role: AgentRole | Refusal, connectors: Mapping[str, Connector | Refu
     return _held(role, {name: found for name, found in used.items() if isinstance(found, Connector)})
 
 
-def of_task(task: AgentTask, role: AgentRole) -> Finding | None:
-    """What keeps the task from running in the role; None when nothing does."""
-    problems = lint_task(task, role)
+def of_task(task: AgentTask, role: AgentRole, connectors: Mapping[str, Connector]) -> Finding | None:
+    """What keeps the task from running in the role, which can be held; None when nothing does."""
+    problems = lint_task(task, role, _vocabularies(connectors))
     return Finding(Code.OUT_OF_SCOPE.reason, "; ".join(map(str, problems))[:1024]) if problems else None
 
 
@@ -69,9 +69,16 @@ def _held(role: AgentRole, connectors: Mapping[str, Connector]) -> Finding | Non
         problems = lint_connector(connector, known.hash)
         if problems:
             return finding(Reason.CONNECTOR_INVALID, f"{name}: {problems[0]}")
-    vocabularies = {
-        name: Vocabulary(connector, catalogue.load(connector.spec.type).actions)
-        for name, connector in connectors.items()
-    }
-    problems = lint_role(role, vocabularies)
+    problems = lint_role(role, _vocabularies(connectors))
     return finding(Reason.ROLE_INVALID, "; ".join(map(str, problems))) if problems else None
+
+
+def _vocabularies(connectors: Mapping[str, Connector]) -> dict[str, Vocabulary]:
+    """The Connectors of types that this release knows, each with its actions."""
+    known = {
+        name: connector for name, connector in connectors.items() if connector.spec.type in catalogue.TYPES
+    }
+    return {
+        name: Vocabulary(connector, catalogue.load(connector.spec.type).actions)
+        for name, connector in known.items()
+    }

@@ -177,7 +177,7 @@ def _obstacle(task: AgentTask, observed: Observed) -> Finding | None:
         return _foreign_pods(observed.foreign_pods)
     if observed.obstacle is not None or observed.role is None:
         return observed.obstacle
-    return linting.of_task(task, observed.role)
+    return linting.of_task(task, observed.role, observed.connectors)
 
 
 def _foreign_pods(found: tuple[str, ...]) -> Finding:

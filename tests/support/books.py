@@ -44,6 +44,9 @@ class Book:
 
     url: str
     now: float = 1000.0
+    """Time that passes for everybody."""
+    wrong: float = 0.0
+    """How far the wall clock is off."""
     terms: Terms = field(default_factory=lambda: Terms(EPOCH, 60, 1000, over_limit))
     seal: object = SEAL
     ledger: Ledger = field(init=False)
@@ -53,7 +56,7 @@ class Book:
 
     def start(self) -> None:
         """Open the file."""
-        self.ledger = Ledger(self.url, lambda: self.now)
+        self.ledger = Ledger(self.url, lambda: self.now + self.wrong, ticks=lambda: self.now)
 
     def restart(self) -> None:
         """End well and open the file again."""
@@ -65,6 +68,11 @@ class Book:
         opened = await self.ledger.open_session(pin, door, last_try=True)
         assert isinstance(opened, Opened)
         return opened.session.id
+
+    @staticmethod
+    def pin(**changes: Any) -> Pin:
+        """Another task."""
+        return replace(PIN, **changes)
 
     @staticmethod
     def ask(session: str, request: str = "request-1", digest: str = "sha256:d") -> Ask:

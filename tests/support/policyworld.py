@@ -9,7 +9,7 @@ from typing import Any
 
 from doorward.api.v1alpha1 import AgentRole, AgentTask, Connector
 from doorward.catalogue import load
-from doorward.core.action import ActionType
+from doorward.core.action import ActionType, Use
 from doorward.core.effect import Effect
 from doorward.policy import ActionRequest, Context, Facts, Outcome
 
@@ -54,6 +54,27 @@ ACTIONS: Mapping[str, ActionType] = {
         resource={"repository": "{owner}/{repo}"},
         enforces=frozenset({"repository", "diffLines", "files"}),
         runs_ci=True,
+    ),
+    "issue.open": verb("issue.open", Effect.DRAFT, makes="issue"),
+    "model.ask": verb(
+        "model.ask",
+        Effect.READ,
+        arguments={
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["owner", "repo"],
+            "properties": {
+                "owner": {"type": "string", "maxLength": 40},
+                "repo": {"type": "string", "maxLength": 40},
+                "maxTokens": {"type": "integer", "minimum": 1, "maximum": 100_000},
+            },
+        },
+        resource={"repository": "{owner}/{repo}"},
+        enforces=frozenset({"repository"}),
+        uses={
+            "tokens": Use(most=1000, argument="maxTokens"),
+            "spend": Use(most=20_000, argument="maxTokens", each=20),
+        },
     ),
 }
 

@@ -256,6 +256,9 @@ def _row(row: policy.VisibleAction, used: Mapping[Any, int]) -> dict[str, Json]:
                 "limit": item.limit,
                 "used": used[item.key, item.window_seconds],
                 "windowSeconds": item.window_seconds,
+                "unit": item.unit.value,
+                "of": item.holder.value,
+                "bound": policy.bound(item),
             }
             for item in row.reservations
         ],

@@ -18,7 +18,7 @@ from doorward.broker.facts import Facts, pod_over, task_of
 from doorward.core.clock import Clock
 from doorward.errors import Code, Refusal
 from doorward.kube import Identity, Object
-from doorward.ledger import Door, Evidence, Ledger, NotNewer, Opened, Pin
+from doorward.ledger import Door, Evidence, Ledger, NotNewer, Opened, Pin, Seats
 from doorward.render import RenderSettings, differences, render_pod
 from doorward.render.names import DOOR_CONTAINER
 from doorward.serving.app import canonical_address
@@ -179,7 +179,14 @@ def pin_of(claimed: Claimed) -> Pin:
         pod_created_at=seconds_of(metadata["creationTimestamp"]),
         requested_by=task.spec.requested_by or "",
         image=_image_of(claimed.pod),
+        seats=seats_of(claimed.role),
     )
+
+
+def seats_of(role: AgentRole) -> Seats:
+    """How many tasks of the role may be there at the same time."""
+    ceilings = role.spec.ceilings
+    return Seats(ceilings.tasks, ceilings.per_requester.tasks)
 
 
 def seconds_of(timestamp: str) -> float:

@@ -30,6 +30,8 @@ REMEMBERED_SECONDS: Final = 10.0
 _MAX_REMEMBERED: Final = 1000
 _MAX_REFERENCES: Final = 100
 _MAX_TEXT: Final = 256
+_COUNTED: Final = frozenset({"tokens", "spend"})
+_STATES: Final[tuple[Mapping[str, Json], ...]] = ({}, {"state": "open"}, {"state": "closed"})
 _OUTCOMES: Final = frozenset({"succeeded", "failed", "unknown"})
 
 
@@ -205,20 +207,43 @@ def _report(body: Mapping[str, Json], redeemer: str) -> Report:
             "bytes": int(size),
             "sent": bool(sent),
             **rest,
-        } if not rest and outcome in _OUTCOMES and _is_count(size) and (status is None or _is_count(status)):
+        } if outcome in _OUTCOMES and _is_count(size) and (status is None or _is_count(status)):
             found = tuple(_reference(item) for item in references)
+            usage = _usage(rest)
             if len(found) <= _MAX_REFERENCES and _short(redemption):
-                return Report(redemption, redeemer, outcome, status, found, size, sent)  # type: ignore[arg-type]
-    raise Refusal(
-        Code.MALFORMED, "not an outcome", allowed="{redemption, outcome, status, references, bytes, sent}"
+                return Report(redemption, redeemer, outcome, status, found, size, sent, usage)  # type: ignore[arg-type]
+    raise _no_outcome()
+
+
+def _usage(rest: Mapping[str, Json]) -> dict[str, int]:
+    """What was used of tokens and money; a connector that counts neither leaves the member out."""
+    match rest:
+        case {"usage": dict(usage), **more} if not more:
+            found = {
+                name: value for name, value in usage.items() if isinstance(value, int) and _is_count(value)
+            }
+            if found == usage and set(found) <= _COUNTED:
+                return found
+        case {} if not rest:
+            return {}
+    raise _no_outcome()
+
+
+def _no_outcome() -> Refusal:
+    return Refusal(
+        Code.MALFORMED,
+        "not an outcome",
+        allowed="{redemption, outcome, status, references, bytes, sent}, and perhaps usage: {tokens, spend}",
     )
 
 
 def _reference(item: Json) -> dict[str, Json]:
     match item:
-        case {"kind": str(kind), "id": str() | int() as found, **rest} if not rest:
-            return {"kind": kind[:_MAX_TEXT], "id": found[:_MAX_TEXT] if isinstance(found, str) else found}
-    raise Refusal(Code.MALFORMED, "not a reference", allowed="{kind, id}")
+        case {"kind": str(kind), "id": str() | int() as found, **rest} if rest in _STATES:
+            id_ = found[:_MAX_TEXT] if isinstance(found, str) else found
+            plain: dict[str, Json] = {"kind": kind[:_MAX_TEXT], "id": id_}
+            return {**plain, "state": str(rest["state"])} if rest else plain
+    raise Refusal(Code.MALFORMED, "not a reference", allowed="{kind, id}, and state: open or closed")
 
 
 def _is_count(value: object) -> bool:

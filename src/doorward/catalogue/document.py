@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from doorward.core import digest, schemacheck
-from doorward.core.action import ActionType, NativeRoute
+from doorward.core.action import ActionType, NativeRoute, Use
 from doorward.core.effect import Effect
 from doorward.errors import ConfigError
 
@@ -101,6 +101,8 @@ def _action(name: str, entry: Mapping[str, Any], shared: Mapping[str, Any]) -> A
         enforces=frozenset(entry["enforces"]),
         native=tuple(NativeRoute(**native) for native in entry.get("native", ())),
         runs_ci=entry.get("runsCi", False),
+        uses={unit: Use(**use) for unit, use in entry.get("uses", {}).items()},
+        makes=entry.get("makes"),
     )
 
 

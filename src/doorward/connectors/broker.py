@@ -7,7 +7,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -52,9 +52,14 @@ class Outcome:
     """Bytes of the answer."""
     sent: bool
     """Whether a byte may have reached the upstream."""
+    usage: Mapping[str, int] = field(default_factory=dict)
+    """What was used of `tokens` and `spend` (in millionths of the currency), where the action counts them."""
 
     def document(self) -> dict[str, Json]:
         """As it travels."""
+        return {**self._plain(), **({"usage": dict(self.usage)} if self.usage else {})}
+
+    def _plain(self) -> dict[str, Json]:
         return {
             "redemption": self.redemption,
             "outcome": self.outcome,

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from doorward.core.action import MAX_ANSWER
 from doorward.core.settings import address, boolean, origin, setting
+
+
+def _answer(text: str) -> int:
+    """More than this would pass by the budgets that set room aside for it."""
+    size = int(text)
+    if not 0 < size <= MAX_ANSWER:
+        raise ValueError(text)
+    return size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +36,9 @@ class Settings:
         default=False,
     )
     upstream_seconds: float = setting("DOORWARD_UPSTREAM_SECONDS", float, "seconds for an answer", 20.0)
-    max_response: int = setting("DOORWARD_MAX_RESPONSE", int, "largest answer in bytes", 4 * 1024 * 1024)
+    max_response: int = setting(
+        "DOORWARD_MAX_RESPONSE", _answer, f"largest answer in bytes, at most {MAX_ANSWER}", MAX_ANSWER
+    )
     concurrency: int = setting("DOORWARD_CONCURRENCY", int, "actions carried out at the same time", 64)
     requests_per_second: float = setting(
         "DOORWARD_REQUESTS_PER_SECOND", float, "requests from one address, sustained", 50.0

@@ -37,10 +37,13 @@ class Reference:
 
     kind: str
     id: str
+    state: str | None = None
+    """`open` or `closed`, where the upstream says so: what a role may hold open is counted by it."""
 
     def document(self) -> dict[str, str]:
         """As it travels."""
-        return {"kind": self.kind, "id": self.id}
+        plain = {"kind": self.kind, "id": self.id}
+        return plain if self.state is None else {**plain, "state": self.state}
 
 
 def reportable(references: Sequence[Reference]) -> tuple[Reference, ...]:

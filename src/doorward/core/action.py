@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from doorward.core.effect import Effect
 from doorward.core.strictjson import JsonObject
 from doorward.errors import Code, Refusal
+
+MAX_ANSWER: Final = 4 * 1024 * 1024
+"""Bytes that any connector passes on of an answer at most: budgets set this aside before it is known."""
 
 ResourceValue = str | int
 Resource = Mapping[str, ResourceValue]
@@ -52,6 +56,25 @@ class NativeRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """How much of something one action may use, before anybody knows how much it will."""
+
+    most: int
+    """In units of what is used: bytes, tokens, millionths of a currency."""
+    argument: str | None = None
+    """Integer argument that bounds it further, where it is given."""
+    each: int = 1
+    """Units for one of the argument."""
+
+    def of(self, args: JsonObject) -> int:
+        """The most that an action with these arguments uses."""
+        value = args.get(self.argument) if self.argument else None
+        if type(value) is not int or value < 0:
+            return self.most
+        return min(self.most, value * self.each)
+
+
+@dataclass(frozen=True, slots=True)
 class ActionType:
     """One verb of a connector, as its catalogue declares it."""
 
@@ -67,6 +90,10 @@ class ActionType:
     native: tuple[NativeRoute, ...] = ()
     runs_ci: bool = False
     """Whether the upstream's CI runs what this action brings there."""
+    uses: Mapping[str, Use] = field(default_factory=dict)
+    """What is counted besides the action itself (`bytes`, `tokens`, `spend`) -> the most that one uses."""
+    makes: str | None = None
+    """Kind of the object that it makes and that stays open upstream, e.g. `pull`, as references name it."""
 
 
 def resource_of(action_type: ActionType, args: JsonObject) -> dict[str, ResourceValue]:

@@ -9,3 +9,6 @@ Clock = Callable[[], float]
 """Returns seconds since the epoch."""
 
 system: Clock = time.time
+
+steady: Clock = time.monotonic
+"""Seconds that pass, from a beginning that means nothing; nobody can set it."""

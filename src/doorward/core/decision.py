@@ -4,11 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
+from enum import StrEnum
 
 from doorward.core.action import Action
 from doorward.core.effect import Effect
 from doorward.core.strictjson import Json
 from doorward.errors import Code, Refusal, SealBroken
+
+
+class Unit(StrEnum):
+    """What a counter counts."""
+
+    ACTIONS = "actions"
+    BYTES = "bytes"
+    """Sent and read together."""
+    TOKENS = "tokens"
+    SPEND = "spend"
+    """Millionths of the connector's currency, so that sums are exact."""
+    OPEN = "open"
+    """Objects that were made upstream and are not known to be closed."""
+
+
+class Holder(StrEnum):
+    """Whose bound a counter holds."""
+
+    RULE = "rule"
+    """A rule, in the life of one task."""
+    TASK = "task"
+    ROLE = "role"
+    """All tasks of a role."""
+    REQUESTER = "requester"
+    """All tasks of a role that one person asked for."""
+    CONNECTOR = "connector"
+    """All tasks of a namespace through one Connector."""
+    GRANT = "grant"
+    """What people agreed to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +51,16 @@ class Reservation:
     amount: int = 1
     window_seconds: int | None = None
     """Length of the window; None counts for ever."""
+    unit: Unit = Unit.ACTIONS
+    uncertain: int = 0
+    """How much of the amount is a most: the outcome says what of it was used, and the rest comes back."""
+    holder: Holder = Holder.TASK
+    name: str = ""
+    """The rule, role, person or Connector that holds the bound."""
+    effect: Effect | None = None
+    """The only effect that is counted; None counts all."""
+    kind: str = ""
+    """Of the objects that are counted open, e.g. `pull`."""
 
 
 @dataclass(frozen=True, slots=True)

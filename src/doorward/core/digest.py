@@ -30,8 +30,16 @@ def of(action: Action) -> str:
 
 def of_json(value: Any) -> str:
     """The digest of any JSON document in its canonical form."""
+    return "sha256:" + hashlib.sha256(_canonical(value)).hexdigest()
+
+
+def size_of(value: Any) -> int:
+    """Bytes of any JSON document in its canonical form. Raises `Refusal(malformed)`."""
+    return len(_canonical(value))
+
+
+def _canonical(value: Any) -> bytes:
     try:
-        canonical = rfc8785.dumps(value)
+        return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise Refusal(Code.MALFORMED, f"no canonical form: {error}") from error
-    return "sha256:" + hashlib.sha256(canonical).hexdigest()

@@ -14,6 +14,7 @@ from doorward.ledger import counters, decisions, grants, redemptions, store, tas
 from doorward.ledger.chain import Head, Link
 from doorward.ledger.history import History
 from doorward.ledger.queries import Reader
+from doorward.ledger.timekeeping import Pace
 from doorward.ledger.transaction import Transaction
 from doorward.ledger.values import (
     Ask,
@@ -48,11 +49,16 @@ class Ledger:
     """
 
     def __init__(
-        self, url: str | Path, clock: Clock = clocks.system, observer: Observer | None = None
+        self,
+        url: str | Path,
+        clock: Clock = clocks.system,
+        observer: Observer | None = None,
+        ticks: Clock = clocks.steady,
     ) -> None:
         """Bring the schema up to date and start the writer. Blocks; raises `LedgerUnusable`.
 
-        `url` is the address of the database, or the file that holds it.
+        `url` is the address of the database, or the file that holds it. `ticks` paces the windows of
+        limits, whatever becomes of the wall `clock` meanwhile.
         """
         engine = store.engine(url)
         store.upgrade(engine)
@@ -60,7 +66,7 @@ class Ledger:
         """Whether other brokers may write it too."""
         self.reader = Reader(engine)
         self.history = History(engine)
-        self._writer = Writer(engine, clock, observer)
+        self._writer = Writer(engine, Pace(clock, ticks), observer)
 
     @property
     def healthy(self) -> bool:

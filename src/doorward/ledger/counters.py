@@ -48,6 +48,15 @@ _GIVE_BACK: Final = (
     )
     .values(used=COUNTERS.c.used - bindparam("amount"))
 )
+_CHARGE: Final = (
+    update(COUNTERS)
+    .where(
+        COUNTERS.c.key == bindparam("of_key"),
+        COUNTERS.c.window == bindparam("of_window"),
+        COUNTERS.c.bucket == bindparam("of_bucket"),
+    )
+    .values(used=COUNTERS.c.used + bindparam("amount"))
+)
 _EXPIRE: Final = delete(COUNTERS).where(COUNTERS.c.expires_at < bindparam("before"))
 
 
@@ -74,7 +83,7 @@ def place(window_seconds: int | None, now: float) -> Place:
 
 def reserve(txn: Transaction, wanted: Reservation) -> Place | None:
     """Take the room, or None when there is not enough."""
-    at = place(wanted.window_seconds, txn.now)
+    at = place(wanted.window_seconds, _time(txn, wanted.window_seconds))
     txn.touch_counter(key=wanted.key, window=at.window, bucket=at.bucket, expires_at=at.expires_at)
     taken = txn.run(
         _RESERVE,
@@ -88,18 +97,28 @@ def reserve(txn: Transaction, wanted: Reservation) -> Place | None:
     return at if taken == 1 else None
 
 
+def _time(txn: Transaction, window_seconds: int | None) -> float:
+    """Time is read only where it matters: what counts for ever needs none."""
+    return txn.time if window_seconds else 0.0
+
+
 def used(txn: Transaction, key: str, window_seconds: int | None) -> int:
     """What is taken of a counter at this moment."""
-    at = place(window_seconds, txn.now)
+    at = place(window_seconds, _time(txn, window_seconds))
     row = txn.one(_USED, of_key=key, of_window=at.window, after=at.after)
     return int(row["used"]) if row else 0
 
 
 def give_back(txn: Transaction, key: str, window: int, bucket: int, amount: int) -> None:
     """Return what was reserved and provably not used."""
-    txn.run(_GIVE_BACK, of_key=key, of_window=window, of_bucket=bucket, amount=amount)
+    txn.put(_GIVE_BACK, of_key=key, of_window=window, of_bucket=bucket, amount=amount)
+
+
+def charge(txn: Transaction, key: str, window: int, bucket: int, amount: int) -> None:
+    """Count what was used beyond what was set aside; the counter may stand above its limit then."""
+    txn.put(_CHARGE, of_key=key, of_window=window, of_bucket=bucket, amount=amount)
 
 
 def expire(txn: Transaction) -> int:
     """Drop the counters of windows that are over."""
-    return txn.run(_EXPIRE, before=int(txn.now))
+    return txn.run(_EXPIRE, before=int(txn.time))

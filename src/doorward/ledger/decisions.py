@@ -96,7 +96,17 @@ def _reserve(txn: Transaction, wishes: Iterable[Reservation]) -> list[Row] | _Ov
         at = counters.reserve(txn, wanted)
         if at is None:
             return _Over(wanted, counters.used(txn, wanted.key, wanted.window_seconds))
-        kept.append({"key": wanted.key, "window": at.window, "bucket": at.bucket, "amount": wanted.amount})
+        kept.append(
+            {
+                "key": wanted.key,
+                "window": at.window,
+                "bucket": at.bucket,
+                "amount": wanted.amount,
+                "unit": wanted.unit.value,
+                "uncertain": wanted.uncertain,
+                "kind": wanted.kind,
+            }
+        )
     return kept
 
 

@@ -9,8 +9,8 @@ from sqlalchemy import and_, bindparam, select, update
 
 from doorward.core import digest, ids
 from doorward.errors import Code, Refusal
-from doorward.ledger import counters, grants, revocations
-from doorward.ledger.schema import CAPABILITIES, RESERVATIONS, SESSIONS, TASKS
+from doorward.ledger import counters, grants, revocations, settling
+from doorward.ledger.schema import CAPABILITIES, SESSIONS, TASKS
 from doorward.ledger.tasks import state_refusal
 from doorward.ledger.transaction import Row, Transaction
 from doorward.ledger.values import (
@@ -79,7 +79,6 @@ _OVERDUE: Final = (
     )
     .limit(bindparam("most"))
 )
-_KEPT: Final = select(RESERVATIONS).where(RESERVATIONS.c.decision == bindparam("of_decision"))
 
 LOST: Final = "lost"
 """The report of an outcome that nobody sent; a late one may still replace it."""
@@ -201,6 +200,7 @@ def report(txn: Transaction, told: Report) -> Recorded | Refused:
         references=[dict(item) for item in told.references] or None,
         bytes=told.bytes,
         sent=told.sent,
+        usage=dict(told.usage) or None,
         late=row["outcome_report"] == LOST or None,
     )
     txn.put(
@@ -211,8 +211,7 @@ def report(txn: Transaction, told: Report) -> Recorded | Refused:
         reported=said,
         showing=_shown(told),
     )
-    if told.outcome == "failed" and not told.sent and row["outcome_report"] is None:
-        _give_back(txn, row["decision"])
+    settling.settle(txn, row, told, late=row["outcome_report"] == LOST)
     return Recorded(event.hash, row["connector"], row["action"], new=True)
 
 
@@ -228,18 +227,16 @@ def _digest(told: Report) -> str:
             [dict(item) for item in told.references],
             told.bytes,
             told.sent,
+            *([dict(told.usage)] if told.usage else []),
         ]
     )
 
 
-def _give_back(txn: Transaction, decision: str) -> None:
-    for kept in txn.all(_KEPT, of_decision=decision):
-        counters.give_back(txn, kept["key"], kept["window"], kept["bucket"], kept["amount"])
-        grants.given_back(txn, kept["key"])
-
-
 def sweep(txn: Transaction, most: int = 200) -> list[str]:
-    """Redemptions whose outcome nobody sent become `unknown`; their connectors are returned."""
+    """Redemptions whose outcome nobody sent become `unknown`; their connectors are returned.
+
+    What was set aside for capabilities that were never spent comes back.
+    """
     overdue = txn.all(_OVERDUE, before=txn.now - OUTCOME_SECONDS, most=most)
     for row in overdue:
         event = txn.append(
@@ -254,5 +251,7 @@ def sweep(txn: Transaction, most: int = 200) -> list[str]:
         txn.put(
             _SETTLE, settled=row["redemption"], result="unknown", told=event.hash, reported=LOST, showing=None
         )
+        settling.lose(txn, row["decision"])
+    settling.give_up(txn, most)
     counters.expire(txn)
     return [row["connector"] for row in overdue]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -28,6 +28,16 @@ METADATA: Final = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+UNSETTLED: Final = "(uncertain > 0 OR kind <> '')"
+"""Reservations of which something may come back; as text, so that the index covers it."""
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """Options of an index that covers only some rows, on both databases."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
 
 EPOCHS: Final = Table(
     "epochs",
@@ -55,8 +65,10 @@ TASKS: Final = Table(
     Column("reason", Text),
     Column("pinned_at", Double, nullable=False),
     Column("ended_at", Double),
+    Column("requester", Text, nullable=False, server_default=""),
     CheckConstraint("state IN ('live', 'frozen', 'ended')", name="state"),
     Index("ix_tasks_namespace_role", "namespace", "role"),
+    Index("ix_tasks_present", "namespace", "role", "requester", **_where("state <> 'ended'")),
 )
 
 SESSIONS: Final = Table(
@@ -105,6 +117,35 @@ RESERVATIONS: Final = Table(
     Column("window", Integer, primary_key=True, autoincrement=False),
     Column("bucket", BigInteger, nullable=False),
     Column("amount", BigInteger, nullable=False),
+    Column("unit", Text, nullable=False, server_default="actions"),
+    Column(
+        "uncertain",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="of the amount, what the outcome may show to be less",
+    ),
+    Column("kind", Text, nullable=False, server_default="", comment="of the object counted as open"),
+    Index("ix_reservations_unsettled", "decision", **_where(UNSETTLED)),
+)
+
+MADE: Final = Table(
+    "made",
+    METADATA,
+    Column("decision", Text, primary_key=True),
+    Column("key", Text, primary_key=True, comment="of the counter that holds it"),
+    Column("connector", Text, nullable=False),
+    Column("place", Text, nullable=False, comment="repository"),
+    Column("kind", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Index("ix_made_object", "connector", "place", "kind", "id"),
+)
+
+CLOCK: Final = Table(
+    "clock",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("at", Double, nullable=False, comment="the ledger's own time, which never runs backwards"),
 )
 
 CAPABILITIES: Final = Table(
@@ -135,12 +176,7 @@ CAPABILITIES: Final = Table(
     Column("outcome_report", Text, comment="digest of what was reported; makes reporting again harmless"),
     Column("shown", Text, comment="JSON of the references that the outcome reported"),
     CheckConstraint("outcome IN ('succeeded', 'failed', 'unknown')", name="outcome"),
-    Index(
-        "ix_capabilities_open",
-        "execute_by",
-        sqlite_where=text("redemption IS NOT NULL AND outcome IS NULL"),
-        postgresql_where=text("redemption IS NOT NULL AND outcome IS NULL"),
-    ),
+    Index("ix_capabilities_open", "execute_by", **_where("redemption IS NOT NULL AND outcome IS NULL")),
 )
 
 REVOCATIONS: Final = Table(

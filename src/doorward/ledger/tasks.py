@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, text, update
 
 from doorward.core import digest, ids
 from doorward.errors import Code, Refusal
@@ -15,6 +15,12 @@ from doorward.telemetry.events import Event
 
 _TASK: Final = select(TASKS).where(TASKS.c.uid == bindparam("uid"))
 _PIN: Final = insert(TASKS)
+_PRESENT: Final = select(func.count().label("tasks")).where(
+    TASKS.c.namespace == bindparam("of_namespace"),
+    TASKS.c.role == bindparam("of_role"),
+    text("state <> 'ended'"),
+)
+_PRESENT_OF: Final = _PRESENT.where(TASKS.c.requester == bindparam("of_requester"))
 _LAST_SESSION: Final = (
     select(SESSIONS)
     .where(SESSIONS.c.task_uid == bindparam("uid"))
@@ -83,7 +89,29 @@ def _pin(txn: Transaction, pin: Pin) -> Row | Refused:
     if epoch is not None and pin.pod_created_at < epoch.trusts_after:
         _write_pin(txn, pin)
         return _stolen(txn, pin, "the pod is older than this ledger: what it did is not known")
+    if refusal := _no_seat(txn, pin):
+        return Refused(refusal)
     return _write_pin(txn, pin)
+
+
+def _no_seat(txn: Transaction, pin: Pin) -> Refusal | None:
+    """Why the task has to wait: the operator lets no more start, and this holds if it did.
+
+    A frozen task keeps its seat until it ends.
+    """
+    of_role = txn.one(_PRESENT, of_namespace=pin.namespace, of_role=pin.role) or {"tasks": 0}
+    of_requester = txn.one(
+        _PRESENT_OF, of_namespace=pin.namespace, of_role=pin.role, of_requester=pin.requested_by
+    ) or {"tasks": 0}
+    found = (
+        (pin.seats.of_role, of_role["tasks"], f"of role {pin.role}"),
+        (pin.seats.of_requester, of_requester["tasks"], f"of role {pin.role} that the same person asked for"),
+    )
+    for most, there, whose in found:
+        if most is not None and there >= most:
+            detail = f"{there} of {most} tasks {whose} are running"
+            return Refusal(Code.RATE_LIMITED, detail, allowed=f"{most} tasks at the same time", ask="wait")
+    return None
 
 
 def _write_pin(txn: Transaction, pin: Pin) -> Row:
@@ -99,6 +127,7 @@ def _write_pin(txn: Transaction, pin: Pin) -> Row:
         "reason": None,
         "pinned_at": txn.now,
         "ended_at": None,
+        "requester": pin.requested_by,
     }
     txn.put(_PIN, **row)
     txn.append(

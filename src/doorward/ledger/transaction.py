@@ -20,7 +20,8 @@ from sqlalchemy.sql.dml import Insert
 
 from doorward.ledger.chain import Head, Link, link
 from doorward.ledger.channel import Channel, Decoder
-from doorward.ledger.schema import COUNTERS, EPOCHS, EVENTS
+from doorward.ledger.schema import CLOCK, COUNTERS, EPOCHS, EVENTS
+from doorward.ledger.timekeeping import Pace
 from doorward.telemetry.events import Event
 
 Row = dict[str, Any]
@@ -29,6 +30,8 @@ _HEAD: Final = select(EVENTS.c.seq, EVENTS.c.hash).order_by(EVENTS.c.seq.desc())
 _EPOCH: Final = select(EPOCHS.c.id).order_by(EPOCHS.c.number.desc()).limit(1)
 _AT: Final = select(EVENTS.c.hash).where(EVENTS.c.seq == bindparam("number"))
 _APPEND: Final = insert(EVENTS)
+_WINDOWS: Final = "windows"
+_TIME: Final = select(CLOCK.c.at).where(CLOCK.c.name == _WINDOWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,11 @@ class Statements:
         return ("BEGIN", "SELECT pg_advisory_xact_lock(7266011)")
 
     @property
+    def keep_time(self) -> Insert:
+        """Write the ledger's own time down."""
+        return _KEEP[self.dialect.name]
+
+    @property
     def touch_counter(self) -> Insert:
         """Insert a counter at zero unless it exists."""
         return _TOUCH[self.dialect.name]
@@ -98,14 +106,25 @@ class Statements:
 class Transaction:
     """What an operation may do. Everything in it becomes durable together, or never happened."""
 
-    def __init__(self, channel: Channel, statements: Statements, now: float) -> None:
+    def __init__(self, channel: Channel, statements: Statements, pace: Pace) -> None:
         self._channel = channel
         self._statements = statements
-        self.now = now
-        """Seconds since the epoch, the same for the whole batch."""
+        self._pace = pace
+        self._time: float | None = None
+        self.now = pace.wall()
+        """Seconds since the epoch by the wall clock, the same for the whole batch."""
         self.head = Head()
         self.epoch: str | None = None
         """The epoch in force."""
+
+    @property
+    def time(self) -> float:
+        """The ledger's own time, the same for the whole batch; what windows are measured by."""
+        if self._time is None:
+            found = self.one(_TIME)
+            self._time = self._pace.after(found["at"] if found else 0.0)
+            self.put(self._statements.keep_time, name=_WINDOWS, at=self._time)
+        return self._time
 
     def begin(self) -> None:
         """Start, and read the end of the chain."""
@@ -146,6 +165,7 @@ class Transaction:
         self._channel.tell("ROLLBACK TO SAVEPOINT op")
         self.release()
         self.head = head
+        self._time = None  # it may have been written since the mark
 
     def run(self, statement: Executable, /, **values: Any) -> int:
         """Execute; the number of rows that were changed."""
@@ -199,4 +219,18 @@ def _touch(kind: Any) -> Insert:
 _TOUCH: Final[Mapping[str, Insert]] = {
     "sqlite": _touch(sqlite.insert),
     "postgresql": _touch(postgresql.insert),
+}
+
+
+def _keep(kind: Any) -> Insert:
+    wanted = kind(CLOCK).values(name=bindparam("name"), at=bindparam("at"))
+    made: Insert = wanted.on_conflict_do_update(
+        index_elements=[CLOCK.c.name], set_={"at": wanted.excluded.at}
+    )
+    return made
+
+
+_KEEP: Final[Mapping[str, Insert]] = {
+    "sqlite": _keep(sqlite.insert),
+    "postgresql": _keep(postgresql.insert),
 }

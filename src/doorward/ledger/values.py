@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from doorward.core.action import Resource
@@ -28,6 +28,15 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Seats:
+    """How many tasks may be there at the same time; None for any number."""
+
+    of_role: int | None = None
+    of_requester: int | None = None
+    """In the role, of one person."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pin:
     """A task as it is at its first session; what is pinned never changes."""
 
@@ -43,6 +52,7 @@ class Pin:
     """Seconds since the epoch; a pod older than the ledger has a past that is not in it."""
     requested_by: str
     image: str
+    seats: Seats = Seats()
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +285,8 @@ class Report:
     bytes: int
     sent: bool
     """Whether any byte may have reached the upstream; nothing is given back otherwise."""
+    usage: Mapping[str, int] = field(default_factory=dict)
+    """What was used of `tokens` and `spend` (in millionths); what is left out was used up to the most."""
 
 
 @dataclass(frozen=True, slots=True)

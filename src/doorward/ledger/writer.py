@@ -22,12 +22,12 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from sqlalchemy import Engine
 
-from doorward.core.clock import Clock
 from doorward.errors import Code, Refusal
 from doorward.ledger import store
 from doorward.ledger.chain import Head
 from doorward.ledger.channel import Channel
 from doorward.ledger.channel import channel as open_channel
+from doorward.ledger.timekeeping import Pace
 from doorward.ledger.transaction import Statements, Transaction
 
 T = TypeVar("T")
@@ -74,11 +74,11 @@ class LostError(Exception):
 class Writer:
     """A thread with the only writing connection of this process."""
 
-    def __init__(self, engine: Engine, clock: Clock, observer: Observer | None = None) -> None:
+    def __init__(self, engine: Engine, pace: Pace, observer: Observer | None = None) -> None:
         self._engine = engine
         self._statements = Statements(engine.dialect.name)
         self._driver: Any = engine.dialect.loaded_dbapi
-        self._clock = clock
+        self._pace = pace
         self._observer = observer or Quiet()
         self._queue: queue.SimpleQueue[_Waiting[Any] | None] = queue.SimpleQueue()
         self._waiting = 0
@@ -194,7 +194,7 @@ class Writer:
 
     def _try_begin(self) -> Transaction:
         self._fresh = self._channel is None
-        transaction = Transaction(self._connect(), self._statements, self._clock())
+        transaction = Transaction(self._connect(), self._statements, self._pace)
         transaction.begin()
         return transaction
 

@@ -1,8 +1,8 @@
 """The decision: one ordered chain of named, pure checks. Only this package builds a `Permit`.
 
 `decide` answers, `explain` shows each step of the same chain, `visible_actions` lists what exists for
-a task, `over_limit` words the no of a counter, and the `lint_*` functions find what could never be held
-before anybody relies on it.
+a task, `bound` and `over_limit` word a counter and its no, and the `lint_*` functions find what could
+never be held before anybody relies on it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from doorward.policy.chain import Step, decide, explain
 from doorward.policy.context import ActionRequest, Approver, Context, GrantFact, GrantState
 from doorward.policy.facts import Facts, Outcome, Reference, Wanted, wanted
-from doorward.policy.limits import over_limit
 from doorward.policy.lint import Problem, Vocabulary, lint_connector, lint_role, lint_task
+from doorward.policy.shortage import bound, over_limit
 from doorward.policy.visible import VisibleAction, visible_actions
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "VisibleAction",
     "Vocabulary",
     "Wanted",
+    "bound",
     "decide",
     "explain",
     "lint_connector",

@@ -16,7 +16,7 @@ from doorward.core.action import Action
 from doorward.core.decision import Demand, Denial
 from doorward.core.effect import Effect
 from doorward.errors import Code
-from doorward.policy import checks, guards, limits
+from doorward.policy import checks, guards, shortage
 from doorward.policy.checks import Case
 from doorward.policy.context import Context, GrantFact
 
@@ -167,7 +167,7 @@ def _revoked(grant: GrantFact) -> Denial:
 
 
 def _exhausted(grant: GrantFact) -> Denial:
-    return replace(limits.used_up(grant.max_uses), rule=grant.rule, grant=grant.uid)
+    return replace(shortage.used_up(grant.max_uses), rule=grant.rule, grant=grant.uid)
 
 
 _OVER: Final = {

@@ -334,12 +334,15 @@ def _unreadable(case: Case, denial: Denial) -> Denial:
 
 def limits_reserved(case: Case) -> Case | Denial:
     """Counted bounds become room that the ledger takes before the permit is worth anything."""
-    task = case.context.task
+    request, task = case.request, case.context.task
+    load = limits.Load(case.action, case.effect, request.args, request.attachments)
     rules = [*case.pinned[:1], *case.current[:1]]
+    requester = task.spec.requested_by or ""
     found = [
         *(item for rule in rules for item in limits.of_rule(task, rule)),
-        *(item for role in case.roles for item in limits.of_role(role)),
-        *limits.of_task(task, case.effect),
+        *(item for role in case.roles for item in limits.of_role(role, requester, load)),
+        *limits.of_connector(case.connector, case.tenants, task.metadata.namespace, load),
+        *limits.of_task(task, load),
         *(limits.of_grant(grant.uid, grant.max_uses) for grant in (case.grant,) if grant is not None),
     ]
     return replace(case, reservations=limits.strictest(found))

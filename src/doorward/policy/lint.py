@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from doorward.api.v1alpha1 import AgentRole, AgentTask, Connector, Rule
 from doorward.core import glob
@@ -11,6 +12,8 @@ from doorward.core.action import ActionType
 from doorward.core.effect import Effect
 from doorward.policy import evaluate, guards, reach, schemas
 from doorward.policy.provenance import Own
+
+_UNCOUNTED: Final = "counts it: leave it out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +42,18 @@ def lint_role(role: AgentRole, catalogues: Mapping[str, Vocabulary]) -> tuple[Pr
     return tuple(_role(role, catalogues))
 
 
-def lint_task(task: AgentTask, role: AgentRole) -> tuple[Problem, ...]:
-    """Everything that keeps the task from running in the role."""
-    return (*_agent(task, role), *_stages(task, role), *_budgets(task))
+def lint_task(task: AgentTask, role: AgentRole, catalogues: Mapping[str, Vocabulary]) -> tuple[Problem, ...]:
+    """Everything that keeps the task from running in the role. `catalogues` as for `lint_role`."""
+    return (*_agent(task, role), *_stages(task, role), *_budgets(task, role, catalogues))
 
 
-def _budgets(task: AgentTask) -> Iterator[Problem]:
+def _budgets(task: AgentTask, role: AgentRole, catalogues: Mapping[str, Vocabulary]) -> Iterator[Problem]:
     """A budget that nobody holds is refused: its author would rely on it."""
-    for name in ("tokens", "spend"):
-        if getattr(task.spec.budgets, name) is not None:
-            yield Problem(f"budgets.{name}", "no connector of this release counts it: leave it out")
+    wanted = [unit for unit in ("tokens", "spend") if getattr(task.spec.budgets, unit) is not None]
+    counted = {unit for action in _named(role, catalogues) for unit in action.uses} if wanted else set()
+    for unit in wanted:
+        if unit not in counted:
+            yield Problem(f"budgets.{unit}", f"no connector of role {role.metadata.name} {_UNCOUNTED}")
 
 
 def lint_connector(connector: Connector, catalogue_hash: str) -> tuple[Problem, ...]:
@@ -64,6 +69,30 @@ def _role(role: AgentRole, catalogues: Mapping[str, Vocabulary]) -> Iterator[Pro
     own = guards.own(role)
     for rule in role.spec.rules:
         yield from _rule(rule, catalogues, own)
+    yield from _ceilings(role, _named(role, catalogues))
+
+
+def _ceilings(role: AgentRole, actions: tuple[ActionType, ...]) -> Iterator[Problem]:
+    """A ceiling that nobody holds is refused as well."""
+    made = {action.makes for action in actions}
+    for kind in sorted(set(role.spec.ceilings.open) - made):
+        yield Problem(f"ceilings.open.{kind}", "no action of the rules makes one: leave it out")
+    counted = {unit for action in actions for unit in action.uses}
+    for at, bounds in (("", role.spec.ceilings), ("perRequester.", role.spec.ceilings.per_requester)):
+        for unit, limit in (("tokens", bounds.tokens_per_day), ("spend", bounds.spend_per_day)):
+            if limit is not None and unit not in counted:
+                yield Problem(f"ceilings.{at}{unit}PerDay", f"no action of the rules {_UNCOUNTED}")
+
+
+def _named(role: AgentRole, catalogues: Mapping[str, Vocabulary]) -> tuple[ActionType, ...]:
+    """The actions that the rules name."""
+    return tuple(
+        action
+        for rule in role.spec.rules
+        if (known := catalogues.get(rule.connector))
+        for action in known.actions.values()
+        if reach.names(rule, action, reach.effect_of(action, known.connector))
+    )
 
 
 def _rule(rule: Rule, catalogues: Mapping[str, Vocabulary], own: Own) -> Iterator[Problem]:

@@ -93,13 +93,7 @@ def _quorum(context: Context, tenants: tuple[Tenant, ...], effect: Effect, rules
 def _row(
     context: Context, connector: Connector, action: ActionType, rule: Rule, quorum: int
 ) -> VisibleAction:
-    role = context.current_role or context.pinned_role
     effect = reach.effect_of(action, connector)
-    counted = [
-        *limits.of_rule(context.task, rule),
-        *limits.of_role(role),
-        *limits.of_task(context.task, effect),
-    ]
     return VisibleAction(
         connector=connector.metadata.name,
         action=action.name,
@@ -109,5 +103,25 @@ def _row(
         arguments={"allOf": [action.arguments, rule.arguments]} if rule.arguments else action.arguments,
         resources=rule.resources,
         quorum=quorum,
-        reservations=limits.strictest(counted),
+        reservations=_counted(context, connector, action, rule),
     )
+
+
+def _counted(
+    context: Context, connector: Connector, action: ActionType, rule: Rule
+) -> tuple[Reservation, ...]:
+    """What the action would take with the largest use its type declares, from both readings of the role."""
+    task, effect = context.task, reach.effect_of(action, connector)
+    load = limits.Load(action, effect, {})
+    roles = [role for role in (context.pinned_role, context.current_role) if role is not None]
+    rules = [rule, *(item for item in context.pinned_role.spec.rules if item.name == rule.name)]
+    requester = task.spec.requested_by or ""
+    named = reach.tenants_of(connector, context.namespace_labels)
+    tenants = [tenant for tenant in named if effect in tenant.effects]
+    found = [
+        *(item for each in rules for item in limits.of_rule(task, each)),
+        *(item for role in roles for item in limits.of_role(role, requester, load)),
+        *limits.of_connector(connector, tenants, task.metadata.namespace, load),
+        *limits.of_task(task, load),
+    ]
+    return limits.strictest(found)

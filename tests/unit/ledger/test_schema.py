@@ -11,7 +11,17 @@ from databases import ENGINES, Databases
 from sqlalchemy import Executable
 from sqlalchemy.schema import CreateTable
 
-from doorward.ledger import counters, decisions, grants, redemptions, revocations, store, tasks, transaction
+from doorward.ledger import (
+    counters,
+    decisions,
+    grants,
+    redemptions,
+    revocations,
+    settling,
+    store,
+    tasks,
+    transaction,
+)
 from doorward.ledger.schema import METADATA
 
 
@@ -45,9 +55,10 @@ def test_sqlite_runs_with_a_log_and_full_syncs(tmp_path: Path) -> None:
 def test_every_statement_has_a_text_for_postgresql() -> None:
     """One text for both databases: nothing is written for SQLite alone."""
     statements = transaction.Statements("postgresql")
-    modules = (counters, decisions, grants, redemptions, revocations, tasks, transaction)
+    modules = (counters, decisions, grants, redemptions, revocations, settling, tasks, transaction)
     found = [item for module in modules for item in vars(module).values() if isinstance(item, Executable)] + [
-        statements.touch_counter
+        statements.touch_counter,
+        statements.keep_time,
     ]
     texts = [statements.of(statement).text for statement in found]
     tables = [
@@ -56,4 +67,4 @@ def test_every_statement_has_a_text_for_postgresql() -> None:
 
     assert len(texts) > 25
     assert all("?" not in text for text in texts)
-    assert len(tables) == 11
+    assert len(tables) == 13

@@ -10,7 +10,7 @@ from policyworld import COMMENT, LABELS, SELECTOR, TENANT, ask, comment, context
 
 from doorward.core import glob
 from doorward.core.action import Attachment
-from doorward.core.decision import Denial, Permit, Reservation
+from doorward.core.decision import Denial, Holder, Permit, Reservation
 from doorward.core.effect import Effect
 from doorward.errors import Code, SealBroken
 from doorward.policy import ActionRequest, Context, Facts, chain, decide, explain
@@ -421,18 +421,20 @@ def test_what_a_permit_says() -> None:
     assert (found.rule, found.effect, found.audience) == ("comment", Effect.DRAFT, "connector:code")
     assert dict(found.action.resource) == {"repository": "acme/web", "issue": 7}
     assert (found.principal.task_uid, found.principal.requested_by) == ("task-1", "alice")
+    rule_: dict[str, Any] = {"holder": Holder.RULE, "name": "comment"}
+    role_: dict[str, Any] = {"holder": Holder.ROLE, "name": "fixer"}
     assert found.reservations == (
-        Reservation("task:task-1/rule:comment", 3),
-        Reservation("task:task-1/rule:comment/minute", 2, window_seconds=60),
-        Reservation("role:agents/fixer/minute", 9, window_seconds=60),
-        Reservation("task:task-1/effect:draft", 5),
+        Reservation("task:task-1/rule:comment", 3, **rule_),
+        Reservation("task:task-1/rule:comment/minute", 2, window_seconds=60, **rule_),
+        Reservation("role:agents/fixer/minute", 9, window_seconds=60, **role_),
+        Reservation("task:task-1/effect:draft", 5, effect=Effect.DRAFT),
     )
 
 
 def test_the_stricter_limit_of_two_readings() -> None:
     """Where the pinned and the current role differ, the smaller limit counts."""
     tight, loose = role({**COMMENT, "limits": {"perTask": 1}}), role({**COMMENT, "limits": {"perTask": 9}})
-    expected = (Reservation("task:task-1/rule:comment", 1),)
+    expected = (Reservation("task:task-1/rule:comment", 1, holder=Holder.RULE, name="comment"),)
     found = [
         decide(comment(), context(pinned_role=pinned, current_role=current))
         for pinned, current in ((tight, loose), (loose, tight))

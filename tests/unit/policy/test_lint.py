@@ -11,6 +11,7 @@ from doorward.policy import Vocabulary, lint_connector, lint_role, lint_task
 
 CATALOGUES = {"code": Vocabulary(connector(TENANT), ACTIONS)}
 APPROVAL = {"quorum": 1, "expires": "30m"}
+BUDGETS = {"tokens": 5, "spend": "2.00", "bytes": "1Mi", "actions": {"draft": 1}}
 GUARD = {"when": "outcomesOf('reviewer').exists(o, o.status == 'succeeded')"}
 WIDE = {**COMMENT, "name": "wide", "actions": ["*"]}
 
@@ -110,7 +111,7 @@ STAGES = [{"name": "plan", "rules": ["comment"]}, {"name": "act", "rules": ["com
 )
 def test_tasks(spec: dict[str, Any], expected: list[str]) -> None:
     """A task that its role cannot run is told which line is in the way."""
-    assert expected == [problem.at for problem in lint_task(task(**spec), role(COMMENT))]
+    assert expected == [problem.at for problem in lint_task(task(**spec), role(COMMENT), CATALOGUES)]
 
 
 def test_a_connector_with_another_catalogue() -> None:
@@ -122,8 +123,8 @@ def test_a_connector_with_another_catalogue() -> None:
 
 
 def test_a_budget_that_nobody_holds_is_refused() -> None:
-    """Tokens and money are counted by no connector yet: a task that relies on them does not run."""
-    found = lint_task(task(budgets={"tokens": 5, "spend": "2.00", "actions": {"draft": 1}}), role(COMMENT))
+    """Where no action of the role counts tokens or money, a task that relies on them does not run."""
+    found = lint_task(task(budgets=BUDGETS), role(COMMENT), CATALOGUES)
 
     assert [problem.at for problem in found] == ["budgets.tokens", "budgets.spend"]
 
@@ -140,3 +141,31 @@ def test_lint_says_why_a_condition_guards_nothing() -> None:
         True,
         True,
     ]
+
+
+def test_a_budget_that_an_action_counts_is_taken() -> None:
+    """The rule names an action whose type says how much it may use."""
+    assert lint_task(task(budgets=BUDGETS), role({**COMMENT, "actions": ["model.ask"]}), CATALOGUES) == ()
+
+
+@pytest.mark.parametrize(
+    ("ceilings", "expected"),
+    [
+        ({"open": {"issue": 1}}, ["ceilings.open.issue"]),
+        ({"tokensPerDay": 5}, ["ceilings.tokensPerDay"]),
+        ({"spendPerDay": "1"}, ["ceilings.spendPerDay"]),
+        ({"perRequester": {"tokensPerDay": 5}}, ["ceilings.perRequester.tokensPerDay"]),
+        ({"perMinute": 1, "perDay": 1, "tasks": 1, "perRequester": {"perDay": 1, "tasks": 1}}, []),
+    ],
+)
+def test_a_ceiling_that_nobody_holds_is_refused(ceilings: dict[str, Any], expected: list[str]) -> None:
+    """A role that reads and comments makes nothing that stays open, and uses no model."""
+    assert expected == [problem.at for problem in lint_role(role(COMMENT, ceilings=ceilings), CATALOGUES)]
+
+
+def test_a_ceiling_that_an_action_counts_is_taken() -> None:
+    """Opening issues and asking a model are counted by what their types declare."""
+    rules = ({**COMMENT, "actions": ["issue.open"]}, {**COMMENT, "name": "ask", "actions": ["model.ask"]})
+    ceilings = {"open": {"issue": 1}, "tokensPerDay": 5, "spendPerDay": "1"}
+
+    assert lint_role(role(*rules, ceilings=ceilings), CATALOGUES) == ()

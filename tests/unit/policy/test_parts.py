@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from doorward.api.v1alpha1 import LabelSelector
-from doorward.core.decision import Reservation
-from doorward.errors import Code
-from doorward.policy import evaluate, over_limit, reach, schemas
+from doorward.policy import evaluate, reach, schemas
 
 KNOWN: dict[str, Any] = {
     "action": "issue.comment",
@@ -136,39 +134,3 @@ def test_a_schema_narrows() -> None:
     assert schemas.violation({}, {"body": 7}) is None
     assert "arguments.body" in (schemas.violation(schema, {"body": "secret text"}) or "")
     assert "secret text" not in (schemas.violation(schema, {"body": "secret text"}) or "")
-
-
-@pytest.mark.parametrize(
-    ("reservation", "code", "rule", "words"),
-    [
-        (
-            Reservation("task:u/rule:comment", 3),
-            Code.LIMIT_EXCEEDED,
-            "comment",
-            "3 of 3 used for the life of the task",
-        ),
-        (
-            Reservation("task:u/rule:comment/minute", 3, window_seconds=60),
-            Code.LIMIT_EXCEEDED,
-            "comment",
-            "3 of 3 used a minute",
-        ),
-        (
-            Reservation("role:agents/fixer/minute", 3, window_seconds=60),
-            Code.LIMIT_EXCEEDED,
-            None,
-            "by all tasks of the role",
-        ),
-        (Reservation("task:u/effect:draft", 3), Code.BUDGET_EXHAUSTED, None, "budget of 3 draft actions"),
-    ],
-)
-def test_a_full_counter_says_which(
-    reservation: Reservation, code: Code, rule: str | None, words: str
-) -> None:
-    """The no of a counter names the rule or the budget and what would have been allowed."""
-    found = over_limit(reservation, 3)
-
-    assert (found.code, found.rule) == (code, rule)
-    assert words in found.detail
-    assert found.allowed
-    assert found.ask

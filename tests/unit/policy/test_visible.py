@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from policyworld import COMMENT, SELECTOR, TENANT, comment, context, done, role
 
-from doorward.core.decision import Permit, Reservation
+from doorward.core.decision import Holder, Permit, Reservation
 from doorward.core.effect import Effect
 from doorward.policy import Facts, decide, visible_actions
 
@@ -64,7 +64,9 @@ def test_a_row_tells_its_bounds() -> None:
 
     assert (row.connector, row.rule, row.quorum) == ("code", "comment", 0)
     assert dict(row.resources) == {"repository": ("acme/*",)}
-    assert row.reservations == (Reservation("task:task-1/rule:comment", 3),)
+    assert row.reservations == (
+        Reservation("task:task-1/rule:comment", 3, holder=Holder.RULE, name="comment"),
+    )
     assert isinstance(row.arguments["allOf"], list)
 
 

@@ -12,7 +12,6 @@ from doorward.api.v1alpha1.agentrole import (
     AgentRoleSpec,
     AgentRoleStatus,
     AgentShape,
-    Ceilings,
     Forbid,
     Limits,
     Rule,
@@ -30,6 +29,7 @@ from doorward.api.v1alpha1.agenttask import (
 )
 from doorward.api.v1alpha1.approval import Answer, Approval, ApprovalSpec, ApprovalStatus, approval_name
 from doorward.api.v1alpha1.base import GROUP, VERSION, Kind, ObjectMeta, Resource
+from doorward.api.v1alpha1.bounds import Allowance, Ceilings, Spending, TenantCeilings
 from doorward.api.v1alpha1.conditions import Condition, ConditionType, merge
 from doorward.api.v1alpha1.connector import (
     Connector,
@@ -61,6 +61,7 @@ __all__ = [
     "AgentTask",
     "AgentTaskSpec",
     "AgentTaskStatus",
+    "Allowance",
     "Answer",
     "Approval",
     "ApprovalPolicy",
@@ -98,8 +99,10 @@ __all__ = [
     "Scope",
     "SelectorRequirement",
     "Service",
+    "Spending",
     "Stage",
     "Tenant",
+    "TenantCeilings",
     "approval_name",
     "merge",
 ]

@@ -18,6 +18,7 @@ from doorward.api.v1alpha1.base import (
     rule,
     state_of,
 )
+from doorward.api.v1alpha1.bounds import Ceilings
 from doorward.api.v1alpha1.conditions import Conditions
 from doorward.api.v1alpha1.fields import (
     ActionPattern,
@@ -103,13 +104,6 @@ class Rule(Model):
     """CEL condition that must be true at the time of the decision."""
     approval: ApprovalPolicy | None = None
     """People who must agree to each action before it happens."""
-
-
-class Ceilings(Model):
-    """Bounds over all tasks of the role together, counted by name: making the role anew resets nothing."""
-
-    per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Actions of all tasks of the role in any one minute."""
 
 
 class AgentRoleSpec(Model):

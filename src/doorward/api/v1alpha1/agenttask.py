@@ -23,8 +23,10 @@ from doorward.api.v1alpha1.base import (
     state_of,
     validations,
 )
+from doorward.api.v1alpha1.bounds import Tokens
 from doorward.api.v1alpha1.conditions import Conditions
 from doorward.api.v1alpha1.fields import (
+    Bytes,
     Compute,
     Count,
     Decimals,
@@ -123,7 +125,10 @@ class Budgets(Model):
 
     actions: Annotated[Mapping[Effect, Count], Field(max_length=7)] = Field(default_factory=dict)
     """How many actions the task may take, by effect: read, draft, merge, deploy, rollback, destroy, admin."""
-    tokens: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    bytes: Bytes | None = None
+    """How much the task may send and read through the door, in Ki, Mi or Gi; one action takes at most its own
+    arguments and 4Mi of an answer."""
+    tokens: Tokens | None = None
     """How many model tokens the task may use."""
     spend: Decimals | None = None
     """How much the task may spend on models, as a decimal in the connector's currency."""

@@ -20,6 +20,7 @@ from doorward.api.v1alpha1.base import (
     ruled,
     state_of,
 )
+from doorward.api.v1alpha1.bounds import TenantCeilings
 from doorward.api.v1alpha1.conditions import Conditions
 from doorward.api.v1alpha1.fields import (
     ApprovalPolicy,
@@ -93,6 +94,8 @@ class Tenant(Model):
     """What stays out of reach of these namespaces, whatever another tenant entry allows."""
     approval: ApprovalPolicy | None = None
     """People who must agree to each action that this entry allows, whatever another entry says."""
+    ceilings: TenantCeilings = TenantCeilings()
+    """How much the tasks of each of these namespaces may do together."""
 
 
 class Service(Model):

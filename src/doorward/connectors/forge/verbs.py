@@ -75,7 +75,7 @@ def _given(args: JsonObject, *names: str) -> dict[str, str]:
 
 def _issues_seen(_: JsonObject, answer: Json) -> tuple[Reference, ...]:
     items = answer if isinstance(answer, list) else [answer]
-    return tuple(_references(items, "issue", "number"))
+    return tuple(_references(items, "issue", "number", "state"))
 
 
 def _comment_made(args: JsonObject, answer: Json) -> tuple[Reference, ...]:
@@ -87,9 +87,13 @@ def _file_seen(args: JsonObject, answer: Json) -> tuple[Reference, ...]:
     return (path, *_references([answer], "blob", "sha"))
 
 
-def _references(items: list[Json], kind: str, member: str) -> list[Reference]:
-    found = [item.get(member) for item in items if isinstance(item, Mapping)]
-    return [Reference(kind, str(value)) for value in found if _identifies(value)]
+def _references(items: list[Json], kind: str, member: str, state: str = "") -> list[Reference]:
+    found = [(item.get(member), item.get(state)) for item in items if isinstance(item, Mapping)]
+    return [Reference(kind, str(value), _state(said)) for value, said in found if _identifies(value)]
+
+
+def _state(said: Json) -> str | None:
+    return said if isinstance(said, str) and said in {"open", "closed"} else None
 
 
 def _identifies(value: Json) -> bool:
