@@ -31,6 +31,8 @@ _MAX_REMEMBERED: Final = 1000
 _MAX_REFERENCES: Final = 100
 _MAX_TEXT: Final = 256
 _COUNTED: Final = frozenset({"tokens", "spend"})
+_MOST: Final = 2**53
+"""Far above any real use, and far below what a counter cannot hold."""
 _STATES: Final[tuple[Mapping[str, Json], ...]] = ({}, {"state": "open"}, {"state": "closed"})
 _OUTCOMES: Final = frozenset({"succeeded", "failed", "unknown"})
 
@@ -219,9 +221,8 @@ def _usage(rest: Mapping[str, Json]) -> dict[str, int]:
     """What was used of tokens and money; a connector that counts neither leaves the member out."""
     match rest:
         case {"usage": dict(usage), **more} if not more:
-            found = {
-                name: value for name, value in usage.items() if isinstance(value, int) and _is_count(value)
-            }
+            counts = ((name, value) for name, value in usage.items() if isinstance(value, int))
+            found = {name: value for name, value in counts if _is_count(value) and value <= _MOST}
             if found == usage and set(found) <= _COUNTED:
                 return found
         case {} if not rest:
