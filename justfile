@@ -31,7 +31,15 @@ unit *args:
 
 # a real kube-apiserver and etcd, and the charts through the real helm
 api *args:
-    {{bin}}/pytest tests/api tests/chart {{args}}
+    {{bin}}/pytest tests/api tests/chart -n 2 --dist loadfile --no-loadscope-reorder {{args}}
+
+# the same on the API server of another minor of Kubernetes: 1.33, 1.35 or 1.36; the first time it is compiled
+api-on minor *args:
+    DOORWARD_API_MINOR={{minor}} just api {{args}}
+
+# the same on each minor that is supported
+api-minors *args:
+    for minor in 1.33 1.34 1.35 1.36; do just api-on $minor {{args}} || exit 1; done
 
 # the whole node: kubelet, containerd, NetworkPolicy, Gitea
 e2e *args:

@@ -48,24 +48,27 @@ def start_control_plane(folder: Path, extra: tuple[str, ...] = (), seconds: floa
     """Start etcd and the API server with their things in `folder`, and wait until it is ready.
 
     Several may run at once: each takes free ports. Both programs end with the thread that called this.
-    `extra` are further flags of the API server.
+    `extra` are further flags of the API server. `DOORWARD_API_MINOR` chooses its minor.
 
     Raises:
         CommandError: When a program is missing.
+        LookupError: When no module is there for the minor asked for.
         StartError: When a server ends at once; the message says where its log is.
         TimeoutError: When it is not ready within `seconds`.
 
     """
-    tools.build(tools.API_TIER)
+    server = tools.api_server()
+    tools.build((server, "kubectl"))
     if not shutil.which("etcd"):
         raise CommandError("etcd is missing; on Debian it is the package etcd-server")
     place = _place(folder)
     trust = control_plane.make_trust(place)
     kubeconfig = control_plane.admin(place, trust, folder / "admin.kubeconfig")
     plane = ControlPlane(kubeconfig, place.url, trust.authority.pair.cert, place.audit_log, folder)
+    argv = (*control_plane.api_server(place, trust, server), _NO_ENDPOINTS, *extra)
     try:
         _start(plane, "etcd", control_plane.etcd(place))
-        _start(plane, "kube-apiserver", (*control_plane.api_server(place, trust), _NO_ENDPOINTS, *extra))
+        _start(plane, "kube-apiserver", argv)
         kubectl = Kubectl(kubeconfig)
         until(lambda: _ready(plane, kubectl), "the API server to be ready", seconds)
     except BaseException:

@@ -92,12 +92,12 @@ def etcd(place: Place) -> tuple[str, ...]:
     )
 
 
-def api_server(place: Place, trust: Trust) -> tuple[str, ...]:
-    """The command line of the API server. Writes the audit policy beside the certificates."""
+def api_server(place: Place, trust: Trust, program: str = "kube-apiserver") -> tuple[str, ...]:
+    """The command line of an API server. Writes the audit policy beside the certificates."""
     policy = place.pki / "audit-policy.yaml"
     policy.write_text(_AUDIT_POLICY)
     return (
-        str(tools.path("kube-apiserver")),
+        str(tools.path(program)),
         f"--etcd-servers=http://127.0.0.1:{place.etcd_port}",
         f"--bind-address={place.address}",
         f"--advertise-address={place.address}",

@@ -18,6 +18,11 @@ def cache() -> Path:
     return Path(chosen or f"{home}/doorward")
 
 
+def api_minor() -> str:
+    """The minor of Kubernetes that the api tier shall run on, such as `1.33`; empty for the node's own."""
+    return os.environ.get("DOORWARD_API_MINOR", "")
+
+
 @dataclass(frozen=True)
 class Layout:
     """Folders of one cluster."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster.commands import CommandError, run, say
-from devcluster.settings import HACK, cache
+from devcluster.settings import HACK, api_minor, cache
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,24 @@ _KUBERNETES = (
     "kubectl",
 )
 
-RECIPES = (
-    Recipe(
-        "kubernetes",
-        {name: f"k8s.io/kubernetes/cmd/{name}" for name in _KUBERNETES},
+MINORS = ("1.33", "1.35", "1.36")
+"""Further minors of Kubernetes whose API server the api tier can run on; one module each."""
+
+
+def _kubernetes(module: str, programs: dict[str, str]) -> Recipe:
+    return Recipe(
+        module,
+        {name: f"k8s.io/kubernetes/cmd/{package}" for name, package in programs.items()},
         stamp=("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"),
         stamped_by="k8s.io/kubernetes",
+    )
+
+
+RECIPES = (
+    _kubernetes("kubernetes", {name: name for name in _KUBERNETES}),
+    *(
+        _kubernetes(f"kube-apiserver-{minor}", {f"kube-apiserver-{minor}": "kube-apiserver"})
+        for minor in MINORS
     ),
     Recipe("gitea", {"gitea": "code.gitea.io/gitea"}, cgo=True, tags="sqlite sqlite_unlock_notify"),
     Recipe("helm", {"helm": "helm.sh/helm/v3/cmd/helm"}),
@@ -61,10 +73,22 @@ RECIPES = (
     ),
 )
 
-API_TIER = ("kube-apiserver", "kubectl")
-"""What the tests against a bare API server need; etcd comes from the distribution."""
 LOCAL = (*_KUBERNETES, "coredns", "pause", "probe", "helm", "gitea", "kubeconform")
 KIND = ("kubectl", "kind", "helm", "gitea")
+
+
+def api_server() -> str:
+    """The program of the API server that the api tier runs on: the node's, or that of another minor.
+
+    Raises:
+        LookupError: When no module is there for that minor.
+
+    """
+    minor = api_minor()
+    if not minor or version(recipe_of("kube-apiserver"), "k8s.io/kubernetes").startswith(f"v{minor}."):
+        return "kube-apiserver"
+    recipe_of(f"kube-apiserver-{minor}")
+    return f"kube-apiserver-{minor}"
 
 
 def version(recipe: Recipe, module: str) -> str:

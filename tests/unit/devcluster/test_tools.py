@@ -26,8 +26,25 @@ def test_versions_are_read_from_go_mod() -> None:
 
 def test_every_program_that_a_provider_needs_has_a_recipe() -> None:
     """A name without a recipe would fail only on the machine that needs it."""
-    for program in {*tools.LOCAL, *tools.KIND, *tools.API_TIER}:
+    others = [f"kube-apiserver-{minor}" for minor in tools.MINORS]
+    for program in {*tools.LOCAL, *tools.KIND, *others}:
         assert program in tools.recipe_of(program).programs
+
+
+def test_the_api_server_of_a_minor_is_of_that_minor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The setting chooses a module, and the module pins that minor; without it, it is the node's."""
+    assert tools.api_server() == "kube-apiserver"
+    for minor in ("1.34", *tools.MINORS):
+        monkeypatch.setenv("DOORWARD_API_MINOR", minor)
+        recipe = tools.recipe_of(tools.api_server())
+        assert tools.version(recipe, "k8s.io/kubernetes").startswith(f"v{minor}.")
+
+
+def test_a_minor_without_a_module_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tier does not run on another server than the one it was asked for."""
+    monkeypatch.setenv("DOORWARD_API_MINOR", "1.32")
+    with pytest.raises(LookupError, match=r"kube-apiserver-1\.32"):
+        tools.api_server()
 
 
 @pytest.mark.parametrize("file", ["go.mod", "go.sum", "pause/main.go"])
