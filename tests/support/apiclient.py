@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import ssl
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+
+IDLE_SECONDS = 30
+"""An API server hangs up on connections that were quiet for 90 s."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Api:
         address = urlsplit(cluster["server"])
         self._host, self._port = str(address.hostname), address.port
         self._connection = self._connect()
+        self._used = time.monotonic()
 
     def __call__(
         self,
@@ -61,6 +66,8 @@ class Api:
         if user:
             headers |= {"Impersonate-User": user}
         content = None if body is None else json.dumps(body)
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self._renew()
         try:
             self._connection.putrequest(method, path)
             for name, value in headers.items():
@@ -71,14 +78,20 @@ class Api:
                 self._connection.putheader("Content-Length", str(len(content.encode())))
             self._connection.endheaders(content.encode() if content else None)
             response = self._connection.getresponse()
+            self._used = time.monotonic()
             return Answer(response.status, _read(response.read()))
-        except http.client.HTTPException:
-            self._connection = self._connect()
+        except (http.client.HTTPException, OSError):
+            self._renew()
             raise
 
     def close(self) -> None:
         """Hang up."""
         self._connection.close()
+
+    def _renew(self) -> None:
+        self._connection.close()
+        self._connection = self._connect()
+        self._used = time.monotonic()
 
     def _connect(self) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection(self._host, self._port, context=self._tls, timeout=15)

@@ -36,14 +36,14 @@ ADDITIONS = {
 @pytest.fixture
 def unguarded(world: Any, pod: dict[str, Any]) -> Any:
     """Without the policies and Pod Security, so that the webhook is seen to refuse by itself."""
+    binding = world.kubectl.get("validatingadmissionpolicybinding", "doorward-pods")
     world.kubectl("delete", "validatingadmissionpolicybinding", "doorward-pods")
     world.kubectl("annotate", "namespace", "agents", "doorward.dev/unenroll=agents")
     world.kubectl("label", "namespace", "agents", "pod-security.kubernetes.io/enforce-")
     until(lambda: not _by_policy(world, pod), "the policy to be gone", seconds=15)
     yield world
-    world.rig.restore(world.kubectl)
-    world.helm()
-    world.rig.attach(world.kubectl)
+    metadata = {key: binding["metadata"][key] for key in ("name", "labels", "annotations")}
+    world.kubectl.apply({**binding, "metadata": metadata})
     until(lambda: _by_policy(world, pod), "the policy to be in force", seconds=15)
     world.kubectl("label", "namespace", "agents", "pod-security.kubernetes.io/enforce=restricted")
     world.kubectl("annotate", "namespace", "agents", "doorward.dev/unenroll-")

@@ -189,15 +189,13 @@ async def test_no_admission_fails_while_authority_and_leaf_change(
     async with serving(client, tmp_path) as port:
         route(cluster.kubectl, port)
         await admitting(api)
-        began = time.monotonic()
         async with Load(cluster.plane.kubeconfig, tmp_path) as load:
             writes = [await advance(client, now + day, load.more) for day in (NEXT, PROMOTED, FORGOTTEN)]
-            seconds = time.monotonic() - began
     api.close()
     (after,) = set(bundles(cluster.kubectl))
 
     assert dict(load.answers) == {"admitted": load.answers.total()}
-    assert load.answers.total() > PER_SECOND * seconds * 0.8
+    assert load.answers.total() >= SETTLED * sum(len(kinds) for kinds in writes)
     assert [kinds[0] for kinds in writes] == ["MakeNext", "Promote", "ForgetPrevious"]
     assert "Issue" in writes[1]
     assert after not in before

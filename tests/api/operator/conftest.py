@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from apiclient import Api
 
 from devcluster.api import ControlPlane
 from devcluster.kubectl import Kubectl
@@ -73,11 +74,33 @@ def bound(kind: str, role_kind: str, role: str, namespace: str | None = None) ->
     return rbac(kind, "doorward-operator", namespace, roleRef=reference, subjects=[subject])
 
 
+GROUPS = {
+    "agenttasks": "/apis/doorward.dev/v1alpha1",
+    "agentroles": "/apis/doorward.dev/v1alpha1",
+    "pods": "/api/v1",
+    "serviceaccounts": "/api/v1",
+    "networkpolicies": "/apis/networking.k8s.io/v1",
+    "events": "/apis/events.k8s.io/v1",
+}
+SINGULAR = {
+    "agenttask": "agenttasks",
+    "agentrole": "agentroles",
+    "pod": "pods",
+    "serviceaccount": "serviceaccounts",
+    "networkpolicy": "networkpolicies",
+}
+
+
 @dataclass
 class Place:
-    """An enrolled namespace with a role and a connector."""
+    """An enrolled namespace with a role and a connector.
+
+    What is looked at again and again is read over one connection: a kubectl each time would take
+    more of the machine than the operator does.
+    """
 
     kubectl: Kubectl
+    api: Api
     namespace: str
     audit_log: Path
     offset: int
@@ -94,14 +117,22 @@ class Place:
         return str(self.get("agenttask", name)["metadata"]["uid"])
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
-        """One object."""
-        found: dict[str, Any] = self.kubectl.get(kind, name, "-n", self.namespace)
+        """One object. Raises `RuntimeError` where it is not there."""
+        found: dict[str, Any] = self._read(SINGULAR[kind], f"/{name}")
         return found
 
     def all(self, kind: str) -> list[dict[str, Any]]:
         """All objects of a kind."""
-        found: list[dict[str, Any]] = self.kubectl.get(kind, "-n", self.namespace)["items"]
-        return found
+        found = self._read(kind)
+        common = {"apiVersion": found["apiVersion"], "kind": found["kind"].removesuffix("List")}
+        return [common | item for item in found["items"]]
+
+    def _read(self, resource: str, name: str = "") -> Any:
+        path = f"{GROUPS[resource]}/namespaces/{self.namespace}/{resource}{name}"
+        answer = self.api("GET", path)
+        if answer.status != 200:
+            raise RuntimeError(answer.message)
+        return answer.document
 
     def pod(self, seconds: float = 30) -> dict[str, Any]:
         """The one pod, once there is one."""
@@ -226,8 +257,16 @@ def replicas(operator_kubeconfig: Path, tmp_path: Path) -> Iterator[Replicas]:
         found.kill(name)
 
 
+@pytest.fixture(scope="session")
+def api(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A connection as a cluster administrator."""
+    made = Api(control_plane.kubeconfig, tmp_path_factory.mktemp("api"))
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def make_place(control_plane: ControlPlane, kubectl: Kubectl) -> Callable[..., Place]:
+def make_place(control_plane: ControlPlane, kubectl: Kubectl, api: Api) -> Callable[..., Place]:
     """Makes namespaces."""
 
     def make(*, enrolled: bool = True, objects: bool = True) -> Place:
@@ -238,7 +277,7 @@ def make_place(control_plane: ControlPlane, kubectl: Kubectl) -> Callable[..., P
         kubectl.apply(bound("RoleBinding", "ClusterRole", "doorward-operator-enrolled", name))
         if objects:
             kubectl.apply(role(name), connector())
-        return Place(kubectl, name, control_plane.audit_log, offset)
+        return Place(kubectl, api, name, control_plane.audit_log, offset)
 
     return make
 

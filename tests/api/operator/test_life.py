@@ -124,8 +124,8 @@ def test_a_run_is_followed_to_its_end(started: tuple[Any, dict[str, Any]]) -> No
     place.set_pod_status(name, **finished(0))
     until(lambda: place.phase() == "Succeeded", "the task to succeed")
     assert place.condition("Complete")["reason"] == "AgentSucceeded"
-    until(lambda: len(place.all("events.events.k8s.io")) == 2, "the Events")
-    assert {item["reason"] for item in place.all("events.events.k8s.io")} == {"Started", "Finished"}
+    until(lambda: len(place.all("events")) == 2, "the Events")
+    assert {item["reason"] for item in place.all("events")} == {"Started", "Finished"}
 
 
 def test_a_failing_agent_fails_its_task(started: tuple[Any, dict[str, Any]]) -> None:

@@ -22,7 +22,7 @@ def reason(place: Any, kind: str) -> str:
 
 def events(place: Any) -> list[str]:
     """Reasons of the Events of the namespace."""
-    return [item["reason"] for item in place.all("events.events.k8s.io")]
+    return [item["reason"] for item in place.all("events")]
 
 
 def test_no_pod_behind_a_policy_that_widens(place: Any, replicas: Any, kubectl: Kubectl) -> None:
