@@ -138,6 +138,27 @@ def test_every_pod_is_restricted(chart: str, manifests: Manifests) -> None:
             assert "readinessProbe" in container
 
 
+def test_without_certificates_no_secret_is_open_to_anybody(render: Callable[..., str]) -> None:
+    """Where cert-manager issues, the process only writes down what pods are rendered with."""
+    text = render("doorward", "--set", "certificates.enabled=false")
+    found = [each for each in yaml.safe_load_all(text) if each]
+    pods = dict(_pods(found))
+    environ = {each["name"]: each["value"] for each in pods["doorward-certificates"]["containers"][0]["env"]}
+    rules = {name: rule for name, rule in _rules(found) if name == "Role/doorward-certificates"}
+    writes = [
+        names
+        for _, rule in _rules(found)
+        for names in rule.get("resourceNames", [])
+        if "update" in rule["verbs"]
+    ]
+
+    assert environ["DOORWARD_ISSUE"] == "false"
+    assert [rule for _, rule in _rules(found) if "secrets" in rule["resources"]] == []
+    assert rules.keys() == {"Role/doorward-certificates"}
+    assert "doorward-ca" not in writes
+    assert "doorward-renderings" in writes
+
+
 def test_keys_are_readable_by_the_process_alone(manifests: Manifests) -> None:
     """Secrets are mounted for the group of the process: closed to others, and not closed to itself."""
     for chart in CHARTS:

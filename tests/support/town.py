@@ -158,6 +158,8 @@ class World:
     doors_url: str
     hands_url: str
     render: RenderSettings
+    in_force: list[RenderSettings]
+    """What the broker believes that pods are rendered with; tests change it."""
 
     @property
     def ledger(self) -> Ledger:
@@ -272,6 +274,7 @@ async def _settled(
     values = {"kubelet_seconds": 0.3, "heartbeat_seconds": 3600.0, **settings}
     authority, town = Authority(folder), Town()
     render = RenderSettings("registry.example/door:1", "10.96.0.1", authority.bundle)
+    in_force = [render]
     ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
     try:
         keyring = KeyRing(folder / "keys", 30, system)
@@ -287,7 +290,7 @@ async def _settled(
             keyring=keyring,
             epoch=epoch,
             cluster=town,
-            render=lambda: render,
+            renderings=lambda _: in_force,
             places=Places(resolve),
         )
         await broker.load()
@@ -299,7 +302,7 @@ async def _settled(
             serving.listening(broker.hands(), "127.0.0.1", 0, tls, 1) as hands,
         ):
             urls = [f"https://127.0.0.1:{listener.port}" for listener in (doors, hands)]
-            world = World(broker, town, authority, *urls, render)
+            world = World(broker, town, authority, *urls, render, in_force)
             world.tell(resources.NAMESPACES, namespace())
             world.tell(resources.AGENT_ROLES, role(**(rule or {})))
             world.tell(resources.CONNECTORS, connector())

@@ -118,3 +118,10 @@ readinessProbe:
   configMap:
     name: doorward-render
 {{- end }}
+
+{{/* A volume with what pods were rendered with lately; empty until the certificates process has written it down. */}}
+{{- define "doorward.renderings" -}}
+- name: renderings
+  configMap:
+    name: doorward-renderings
+{{- end }}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,7 @@ from doorward.core.clock import Clock
 from doorward.errors import Code, Refusal
 from doorward.kube import Identity, Object
 from doorward.ledger import Door, Evidence, Ledger, NotNewer, Opened, Pin, Seats
-from doorward.render import RenderSettings, differences, render_pod
+from doorward.render import RenderSettings, Source, mismatch
 from doorward.render.names import DOOR_CONTAINER
 from doorward.serving.app import canonical_address
 
@@ -42,7 +42,8 @@ class Opener:
     cluster: Cluster
     facts: Facts
     ledger: Ledger
-    render: Callable[[], RenderSettings]
+    renderings: Callable[[dt.datetime], Sequence[RenderSettings]]
+    """What a pod made at that time may be rendered with, the settings in force now first."""
     pinned: Callable[[str], AgentRole | None]
     """The role as it was pinned for a task UID; None before its first session."""
     clock: Clock
@@ -96,12 +97,13 @@ class Opener:
             raise Refusal(Code.TASK_ENDED, f"the task has ended: {reason}", ask="apply a new task")
 
     def _check_render(self, claimed: Claimed) -> None:
-        """The live pod must be what is rendered from its task.
+        """The live pod must be what is, or was when it was made, rendered from its task.
 
-        During an upgrade the renderers of operator and broker may differ for a while: hence temporary.
+        During an upgrade the broker may be the last to see new settings: hence temporary.
         """
-        rendered = render_pod(claimed.task, claimed.role, self.facts.connectors, self.render())
-        found = differences(claimed.pod, rendered, stored=True)
+        source = Source(claimed.task, claimed.role, self.facts.connectors)
+        made = dt.datetime.fromisoformat(claimed.pod["metadata"]["creationTimestamp"])
+        found = mismatch(claimed.pod, source, self.renderings(made), stored=True)
         if found:
             raise Refusal(
                 Code.UNAVAILABLE,

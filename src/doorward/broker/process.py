@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -26,6 +27,7 @@ from doorward.broker.metrics import Metrics
 from doorward.broker.opening import Opener
 from doorward.broker.places import Places, by_dns
 from doorward.broker.redemptions import Callers, Redeemer
+from doorward.broker.renderings import Renderings
 from doorward.broker.sessions import Sessions
 from doorward.broker.settings import Settings
 from doorward.core.clock import Clock, system
@@ -53,7 +55,7 @@ class Broker:
     keyring: KeyRing
     epoch: Epoch
     cluster: Cluster
-    render: Callable[[], RenderSettings]
+    renderings: Callable[[dt.datetime], Sequence[RenderSettings]]
     places: Places
     clock: Clock = system
 
@@ -155,7 +157,7 @@ class Broker:
             cluster=self.cluster,
             facts=self.facts,
             ledger=self.ledger,
-            render=self.render,
+            renderings=self.renderings,
             pinned=self.sessions.roles.get,
             clock=time.monotonic,
             wait_seconds=self.settings.kubelet_seconds,
@@ -254,7 +256,7 @@ async def start(settings: Settings, registry: CollectorRegistry, api: Client, pl
             keyring=keyring,
             epoch=epoch,
             cluster=Live(api),
-            render=lambda: _render(settings, address),
+            renderings=Renderings(settings.render_file, settings.ca_file, settings.history_file, address),
             places=places,
         )
         observer.metrics = broker.metrics
@@ -284,15 +286,6 @@ async def _own_address(settings: Settings) -> str:
         except OSError as error:
             _LOG.warning("the broker's own Service has no address yet", name=name, error=str(error))
             await asyncio.sleep(1.0)
-
-
-def _render(settings: Settings, address: str) -> RenderSettings:
-    """Read anew for each opening: the files may change under a running broker."""
-    try:
-        document, bundle = settings.render_file.read_bytes(), settings.ca_file.read_text()
-    except OSError as error:
-        raise ConfigError(f"the render settings cannot be read: {error}") from error
-    return RenderSettings.load(document, ca_pem=bundle, broker_ip=address)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

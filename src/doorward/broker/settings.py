@@ -113,6 +113,12 @@ class Settings:
     ca_file: Path = setting(
         "DOORWARD_CA_FILE", Path, "file with the CA bundle that doors get", Path("/etc/doorward/ca/ca.crt")
     )
+    history_file: Path = setting(
+        "DOORWARD_HISTORY_FILE",
+        Path,
+        "file with the render settings of the last day; pods of tasks that run were made with them",
+        Path("/etc/doorward/renderings/history.json"),
+    )
     broker_ip: str = setting(
         "DOORWARD_BROKER_IP", str, "address of the broker's Service; looked up by its name if empty", ""
     )

@@ -112,6 +112,30 @@ class RenderSettings:
             raise ConfigError("; ".join(faults))
         return cls(**values)
 
+    def document(self) -> dict[str, Any]:
+        """What `load` reads, every member spelt out, but for the bundle and the broker's address.
+
+        So it means the same to a release whose defaults are others.
+        """
+        values = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        return {
+            _camel(name): found
+            for name, found in values.items()
+            if name not in {"ca_pem", "broker_ip"} and found is not None
+        }
+
+
+def _plain(found: Any) -> Any:
+    match found:
+        case Amounts():
+            return {"requests": dict(found.requests), "limits": dict(found.limits)}
+        case Mapping():
+            return dict(found)
+        case tuple():
+            return [dict(item) for item in found]
+        case _:
+            return found
+
 
 def _convert(member: str, found: Any, values: dict[str, Any], name: str, faults: list[str]) -> None:
     try:

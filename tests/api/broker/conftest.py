@@ -251,11 +251,13 @@ def settings(tmp_path: Path, authority: Authority) -> Settings:
         tls_key=key,
         render_file=tmp_path / "render.json",
         ca_file=authority.bundle_file,
+        history_file=tmp_path / "history.json",
         broker_ip=BROKER_IP,
         ledger_url=f"sqlite:///{tmp_path / 'ledger.db'}",
         keys=tmp_path / "keys",
         canaries=(),
         kubelet_seconds=2.0,
+        openings_per_minute=6000.0,
     )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from devcluster.kubectl import Kubectl
 from doorward.broker.settings import Settings
 from doorward.door.broker import Broker as Door
 from doorward.errors import Code, Refusal
+from doorward.render import History
 
 pytestmark = pytest.mark.api
 
@@ -29,6 +33,18 @@ async def code_of(waiting: Any) -> Code:
     with pytest.raises(Refusal) as caught:
         await waiting
     return caught.value.code
+
+
+async def until_told(attempt: Callable[[], Any], detail: str, seconds: float = 60.0) -> None:
+    """Wait until an attempt is refused with this sentence."""
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                await attempt()
+            except Refusal as refusal:
+                if detail in refusal.detail:
+                    return
+            await asyncio.sleep(0)
 
 
 async def test_a_live_door_opens_decides_and_its_connector_redeems(
@@ -53,6 +69,24 @@ async def test_a_live_door_opens_decides_and_its_connector_redeems(
 
     assert (session.task["name"], session.connectors["code"].audience) == ("fix", "connector:code")
     assert (other, first[0]) == (401, 200)
+
+
+async def test_the_door_of_before_an_upgrade_opens_after_it(
+    running: Any, place: Any, settings: Settings
+) -> None:
+    """The broker that comes up with other settings knows those of the pod from the history."""
+    token = place.run_task()
+    upgraded = dataclasses.replace(place.render, door_image="registry.example/doorward/door:next")
+    settings.render_file.write_text(json.dumps(upgraded.document()))
+    async with running() as make:
+        door: Door = make()
+        await until_told(lambda: door.open(token), "not what its task renders to")
+        now = datetime.now(UTC)
+        written = History().recorded(place.render, now).recorded(upgraded, now)
+        settings.history_file.write_text(written.text())
+        session = await once_ready(lambda: door.open(token))
+
+    assert session.task["name"] == "fix"
 
 
 async def test_a_token_for_another_audience_or_of_another_pod_opens_nothing(running: Any, place: Any) -> None:

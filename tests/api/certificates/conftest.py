@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -45,7 +47,7 @@ class Cluster:
         """Install the chart, or upgrade it."""
         self.helm(
             "upgrade", "--install", "doorward", str(ROOT / "charts" / "doorward"),
-            "--namespace", SYSTEM, "--create-namespace", *flags,
+            "--namespace", SYSTEM, "--create-namespace", "--reset-values", *flags,
         )  # fmt: skip
 
     def install_connector(self, *flags: str) -> None:
@@ -65,17 +67,42 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     started.stop()
 
 
-@pytest.fixture
-def cluster(plane: ControlPlane, tmp_path: Path) -> Iterator[Cluster]:
-    """The chart freshly installed; nothing of it runs."""
+@pytest.fixture(scope="module")
+def installed(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    """The chart, installed once."""
     kubectl = Kubectl(plane.kubeconfig)
-    made = Cluster(plane, kubectl, tmp_path / "account.kubeconfig")
+    made = Cluster(plane, kubectl, tmp_path_factory.mktemp("account") / "kubeconfig")
     made.install()
     token = kubectl("create", "token", "doorward-certificates", "-n", SYSTEM).strip()
     made.account.write_text(_kubeconfig(plane, token))
-    yield made
-    made.helm("uninstall", "code", "--namespace", "doorward-code", "--ignore-not-found")
-    made.helm("uninstall", "doorward", "--namespace", SYSTEM)
+    return made
+
+
+@pytest.fixture(scope="module")
+def empty(installed: Cluster) -> str:
+    """What the process fills, as the chart makes it."""
+    found = installed.kubectl.get(
+        *("secret/doorward-ca-key", "secret/doorward-broker-tls", "secret/doorward-admission-tls"),
+        *("configmap/doorward-ca", "configmap/doorward-renderings"),
+        *("validatingwebhookconfiguration/doorward", "mutatingwebhookconfiguration/doorward"),
+        *("-n", SYSTEM),
+    )
+    return json.dumps({**found, "items": [_bare(item) for item in found["items"]]})
+
+
+@pytest.fixture
+def cluster(installed: Cluster, empty: str) -> Iterator[Cluster]:
+    """The chart as if freshly installed; nothing of it runs."""
+    yield installed
+    if "code" in installed.helm("list", "--short", "--namespace", "doorward-code").split():
+        installed.helm("uninstall", "code", "--namespace", "doorward-code")
+    installed.kubectl("replace", "--force", "-f", "-", stdin=empty)
+
+
+def _bare(document: dict[str, Any]) -> dict[str, Any]:
+    metadata = document["metadata"]
+    kept = {key: metadata[key] for key in ("name", "namespace", "labels", "annotations") if key in metadata}
+    return {**document, "metadata": kept}
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,19 @@ async def test_whatever_is_not_a_live_door_of_a_live_task_opens_nothing(
         found = await code_of(door.open(token))
 
     assert (found, world.ledger.reader.tasks()) == (code, [])
+
+
+async def test_a_door_of_before_an_upgrade_opens_after_it(world: World) -> None:
+    """While what its pod was rendered with is remembered; a pod of yet other settings is not believed."""
+    newer = dataclasses.replace(world.render, door_image="registry.example/door:2")
+    async with world.door() as door:
+        token = world.run_task()
+        world.in_force[:] = [newer]
+        forgotten = await code_of(door.open(token))
+        world.in_force[:] = [newer, world.render]
+        opened = await door.open(token)
+
+    assert (forgotten, opened.task["name"]) == (Code.UNAVAILABLE, "fix-1")
 
 
 async def test_a_token_that_is_bound_to_no_pod_opens_nothing(world: World) -> None:

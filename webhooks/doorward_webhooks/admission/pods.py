@@ -11,7 +11,7 @@ from typing import Any, Final
 from doorward.api.v1alpha1 import GROUP, AgentRole, AgentTask
 from doorward.core import redact
 from doorward.errors import Code, Refusal
-from doorward.render import Difference, differences, identical, render_pod
+from doorward.render import Difference, Source, identical, mismatch
 from doorward_webhooks.admission import literals
 from doorward_webhooks.admission.fence import fence
 from doorward_webhooks.admission.known import Surroundings
@@ -76,22 +76,18 @@ def _check_creation(review: Review, around: Surroundings) -> None:
 
 
 def _check_equality(pod: Mapping[str, Any], task: AgentTask, role: AgentRole, around: Surroundings) -> None:
-    first: list[tuple[str, str]] = []
-    for settings in around.renderings:
-        rendered = render_pod(task, role, around.known.connectors(), settings)
-        found = [(item.pointer, _told(item)) for item in differences(pod, rendered)]
-        if not found:
-            return
-        first = first or found
-    if not first:
+    if not around.renderings:
         raise _skew("no render settings have been read yet")
+    found = mismatch(pod, Source(task, role, around.known.connectors()), around.renderings)
+    if not found:
+        return
     raise Denied(
         Code.RENDER_SKEW,
         "the pod is not what its AgentTask renders to",
         rule="pods.equality",
         allowed="the rendered pod without any change, also by other admission webhooks",
         ask="try again: operator or admission may not have seen the latest task, role or settings",
-        causes=first,
+        causes=[(item.pointer, _told(item)) for item in found],
     )
 
 

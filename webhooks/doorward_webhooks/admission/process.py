@@ -31,7 +31,9 @@ class Process:
         self._registry = metrics.registry("admission")
         self._certificates = serving.tls_context(settings.tls_certificate, settings.tls_key)
         self._caches = Caches(client)
-        self._renderings = Renderings(settings.render_file, settings.ca_file, settings.broker_ip)
+        self._renderings = Renderings(
+            settings.render_file, settings.ca_file, settings.history_file, settings.broker_ip
+        )
         counted = Metrics(self._registry)
         counted.watch_caches(self._caches.sizes)
         self._admission = Admission(self._surroundings, self._allows, counted)

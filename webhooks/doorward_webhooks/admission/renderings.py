@@ -1,7 +1,8 @@
 """The render settings in force, and those that were in force a moment ago.
 
 Operator and admission read the same ConfigMaps, but the kubelet brings a new version to their pods
-at different times. For that long a pod of either version is what the operator would make.
+at different times. For that long a pod of either version is what the operator would make. What this
+process has not seen itself, because an upgrade started it anew, it knows from the history.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import asyncio
 import dataclasses
 import socket
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from doorward.errors import ConfigError
-from doorward.render import RenderSettings
+from doorward.render import History, RenderSettings
+from doorward.render.history import OVERLAP
 from doorward.telemetry import log
 
 _LOG: Final = log.get(__name__)
-OVERLAP_SECONDS: Final = 600.0
-"""How long the settings before the current ones are accepted: several times the kubelet's sync period."""
+OVERLAP_SECONDS: Final = OVERLAP.total_seconds()
+"""How long the settings before the current ones are accepted."""
 _PLACEHOLDER: Final = "0.0.0.0"  # noqa: S104 - stands for the address until the name is looked up
 
 Resolve = Callable[[str], str]
@@ -33,21 +36,29 @@ class Renderings:
         self,
         render_file: Path,
         ca_file: Path,
+        history_file: Path,
         broker_ip: str,
+        *,
         resolve: Resolve | None = None,
         clock: Callable[[], float] | None = None,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._files = (render_file, ca_file)
+        self._history_file = history_file
         self._broker_ip = broker_ip
         self._resolve = resolve or _address
         self._clock = clock or asyncio.get_running_loop().time
+        self._now = now or (lambda: datetime.now(UTC))
+        self._earlier: Sequence[RenderSettings] = ()
+        """What the history says was in force lately."""
         self._found: list[tuple[RenderSettings, float]] = []
         """Current first; with the moment at which each was replaced, infinity for the current one."""
 
     def current(self) -> Sequence[RenderSettings]:
         """What pods may be rendered with now, the current settings first; empty before the first reading."""
         now = self._clock()
-        return [settings for settings, until in self._found if until > now]
+        found = [settings for settings, until in self._found if until > now]
+        return [*found, *(settings for settings in self._earlier if settings not in found)] if found else []
 
     def refresh(self) -> bool:
         """Read everything. True when it changed; what cannot be read leaves things as they were."""
@@ -56,6 +67,7 @@ class Renderings:
         except (ConfigError, OSError) as error:
             _LOG.warning("render settings cannot be read", why=str(error))
             return False
+        self._earlier = self._remembered(settings.broker_ip)
         if self._found and self._found[0][0] == settings:
             return False
         until = self._clock() + OVERLAP_SECONDS
@@ -69,6 +81,13 @@ class Renderings:
             if await asyncio.to_thread(self.refresh):
                 _LOG.info("render settings read")
             await asyncio.sleep(interval)
+
+    def _remembered(self, broker_ip: str) -> Sequence[RenderSettings]:
+        try:
+            return History.parse(self._history_file.read_text()).at(self._now(), broker_ip)
+        except (ConfigError, OSError) as error:
+            _LOG.warning("no history of render settings", why=str(error))
+            return ()
 
     def _read(self) -> RenderSettings:
         document, ca_pem = (path.read_bytes() for path in self._files)

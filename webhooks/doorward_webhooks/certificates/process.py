@@ -16,6 +16,7 @@ from doorward_webhooks.certificates import objects
 from doorward_webhooks.certificates.metrics import Metrics
 from doorward_webhooks.certificates.objects import Snapshot
 from doorward_webhooks.certificates.plan import Target, Write, plan
+from doorward_webhooks.certificates.recorder import Recorder
 from doorward_webhooks.certificates.settings import Settings
 
 _LOG: Final = log.get(__name__)
@@ -116,14 +117,17 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     registry = metrics.registry("certificates")
     connectors = Connectors()
     async with connect() as client:
-        rotation = Rotation(client, settings, Metrics(registry), connectors)
+        counted = Metrics(registry)
+        rotation = Rotation(client, settings, counted, connectors)
+        recorder = Recorder(client, settings.namespace, counted)
         informer = Informer(client, resources.CONNECTORS, None, connectors.on_event)
 
         def waits_for() -> Sequence[str]:
-            return [] if rotation.complete else ["every certificate to be issued"]
+            return [] if rotation.complete or not settings.issue else ["every certificate to be issued"]
 
         async with serving.ops_listener(registry, waits_for, *settings.ops_listen):
-            work = [asyncio.create_task(informer.run()), asyncio.create_task(rotation.run())]
+            issuing = (informer.run(), rotation.run()) if settings.issue else ()
+            work = [asyncio.create_task(item) for item in (recorder.run(), *issuing)]
             ended = asyncio.create_task(stop.wait())
             await asyncio.wait([*work, ended], return_when=asyncio.FIRST_COMPLETED)
             for task in (*work, ended):

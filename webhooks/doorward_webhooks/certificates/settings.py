@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from doorward.core.settings import address, setting
+from doorward.core.settings import address, boolean, setting
 from doorward_webhooks.certificates.plan import Lifetimes
 
 
@@ -23,6 +23,12 @@ class Settings:
     """Everything that the certificates process needs to know."""
 
     namespace: str = setting("DOORWARD_NAMESPACE", str, "namespace of the release", "doorward-system")
+    issue: bool = setting(
+        "DOORWARD_ISSUE",
+        boolean,
+        "keep the certificates; without, only the history of render settings is kept",
+        default=True,
+    )
     authority_hours: int = setting(
         "DOORWARD_AUTHORITY_HOURS", hours, "life of an authority; the next one is made after two thirds", 8760
     )

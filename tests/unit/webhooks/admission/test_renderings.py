@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from doorward.render import History, RenderSettings
 from doorward_webhooks.admission.renderings import OVERLAP_SECONDS, Renderings
 
 CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+FIRST = RenderSettings("door:1", "10.96.0.1", CA)
 
 
 class World:
@@ -20,7 +25,21 @@ class World:
         self.render, self.ca = folder / "render.json", folder / "ca.crt"
         self.write("door:1")
         self.ca.write_text(CA)
-        self.renderings = Renderings(self.render, self.ca, "", lambda _: self.resolved(), lambda: self.now)
+        self.history = folder / "history.json"
+        self.history.write_text("")
+        self.start()
+
+    def start(self) -> None:
+        """A process that remembers nothing."""
+        self.renderings = Renderings(
+            self.render,
+            self.ca,
+            self.history,
+            "",
+            resolve=lambda _: self.resolved(),
+            clock=lambda: self.now,
+            now=lambda: NOON + timedelta(seconds=self.now),
+        )
 
     def write(self, image: str) -> None:
         """Render with another sidecar from now on."""
@@ -95,3 +114,50 @@ def test_what_cannot_be_read_leaves_things_as_they_were(fault: str, world: World
 
     assert world.renderings.refresh() is False
     assert world.images() == ["door:1"]
+
+
+@pytest.fixture
+def upgraded(world: World) -> World:
+    """From `door:1` to `door:2`, written down, and every process started anew."""
+    upgrade = NOON + timedelta(seconds=world.now)
+    second = dataclasses.replace(FIRST, door_image="door:2")
+    world.history.write_text(History().recorded(FIRST, NOON).recorded(second, upgrade).text())
+    world.write("door:2")
+    world.start()
+    world.renderings.refresh()
+    return world
+
+
+def test_a_restart_does_not_forget_what_was_replaced(upgraded: World) -> None:
+    """The operator that has not been replaced yet makes its pods, as long as without a restart."""
+    soon = upgraded.images()
+    upgraded.now += OVERLAP_SECONDS + 1
+    upgraded.renderings.refresh()
+
+    assert (soon, upgraded.images()) == (["door:2", "door:1"], ["door:2"])
+
+
+def test_remembered_settings_have_todays_address(upgraded: World) -> None:
+    """The address of the broker is looked up, and was never written down."""
+    assert {settings.broker_ip for settings in upgraded.renderings.current()} == {"10.96.0.10"}
+
+
+@pytest.mark.parametrize("text", [None, "{", '{"entries": 3}'])
+def test_without_a_history_the_current_settings_hold(text: str | None, upgraded: World) -> None:
+    """A history that cannot be read opens nothing and closes nothing."""
+    if text is None:
+        upgraded.history.unlink()
+    else:
+        upgraded.history.write_text(text)
+    upgraded.renderings.refresh()
+
+    assert upgraded.images() == ["door:2"]
+
+
+def test_a_history_alone_admits_nothing(world: World) -> None:
+    """Without settings of today this replica is not ready, whatever it remembers."""
+    world.history.write_text(History().recorded(FIRST, NOON).text())
+    world.ca.write_text("")
+    world.renderings.refresh()
+
+    assert world.images() == []
