@@ -42,10 +42,10 @@ class Reply:
         return str(self.document.get("code", "")) if self.status >= 400 else ""
 
 
-def ask(method: str, path: str, body: Any = None) -> Reply:
+def ask(method: str, path: str, body: Any = None, **headers: str) -> Reply:
     """One request to the door."""
     data = None if body is None else json.dumps(body).encode()
-    headers = {} if data is None else {"Content-Type": "application/json"}
+    headers |= {} if data is None else {"Content-Type": "application/json"}
     request = urllib.request.Request(os.environ["DOORWARD_URL"] + path, data, headers, method=method)  # noqa: S310
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -54,6 +54,21 @@ def ask(method: str, path: str, body: Any = None) -> Reply:
     except urllib.error.HTTPError as refused:
         with refused:
             return Reply(refused.code, json.load(refused))
+
+
+def settled(reply: Reply, transcript: Transcript) -> Reply:
+    """The same reply, or, where people have to agree first, what comes of it once they have answered.
+
+    The door keeps the request: asked to wait it answers as soon as somebody did, and running it sends
+    nothing again.
+    """
+    if reply.status != 202:
+        return reply
+    place = f"/v1/requests/{reply.document['request']}"
+    transcript.note(f"      waiting for people: Grant {reply.document['grant']}")
+    while reply.status < 300 and reply.document["state"] == "pending":
+        reply = ask("GET", place, Prefer="wait=50")
+    return reply if reply.code else ask("POST", f"{place}/run")
 
 
 class Transcript:
@@ -102,7 +117,7 @@ def work(transcript: Transcript, task: Any) -> None:
 
     comment = {"owner": owner, "repo": repo, "number": number}
     comment["body"] = f'I looked at "{issue.document["title"]}" and will keep an eye on it.'
-    first = ask("POST", f"/v1/actions/{code}/issue.comment", comment)
+    first = settled(ask("POST", f"/v1/actions/{code}/issue.comment", comment), transcript)
     if transcript.expect("comment on it", first, yes=True):
         transcript.note(f"      receipt: {json.dumps(first.document['receipt'], sort_keys=True)}")
     again = ask("POST", f"/v1/actions/{code}/issue.comment", comment)

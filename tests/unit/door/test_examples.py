@@ -76,6 +76,40 @@ async def test_the_example_does_its_work_and_finds_its_limits(guarded: Any) -> N
     assert [probe["reached"] for probe in probes] == [False, False, False]
 
 
+class AfterPeople(OnceOnly):
+    """The same role, with a person who has to agree to the comment first."""
+
+    def __init__(self, stands: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self.stands = stands
+        """What the broker still has to say of the Grant."""
+
+    def __call__(self, action: str, args: Mapping[str, Any]) -> Refusal | None:
+        """The no, if there is one."""
+        if action == "issue.comment" and self.stands[0]["state"] == "pending":
+            pending = {"expires": 2_000_000_000, "quorum": 1, "approvals": 0}
+            return Refusal(
+                Code.APPROVAL_PENDING, "ask people", members={"grant": "fix-1", "pending": pending}
+            )
+        return super().__call__(action, args)
+
+
+async def test_the_example_waits_for_people(door: Any) -> None:
+    """It asks how its request stands until somebody has answered, runs it, and goes on."""
+    stands = [
+        {"grant": "fix-1", "state": state, "approvals": 0, "quorum": 1, "expires": 2_000_000_000}
+        for state in ("pending", "pending", "active")
+    ]
+    door.behind.broker.grants["fix-1"] = stands
+    door.behind.broker.policy = AfterPeople(stands)
+
+    code, lines = await _run(door, [])
+
+    assert (code, lines[-1]) == (0, "all as it should be")
+    assert "      waiting for people: Grant fix-1" in lines
+    assert len(door.behind.forge.comments) == 1
+
+
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 async def test_the_example_notices_an_open_way(guarded: Any, protocol: str) -> None:
     """Something that answers beside the door is said, and the exit code says it too."""
