@@ -25,12 +25,13 @@ from doorward.broker.keyring import KeyRing
 from doorward.broker.places import Places
 from doorward.broker.process import Broker
 from doorward.broker.settings import CanaryAddress, Settings
+from doorward.broker.showing import stamp
 from doorward.core import ids
 from doorward.core.clock import system
 from doorward.door import canary
 from doorward.door.broker import Broker as Door
 from doorward.errors import Code, Refusal
-from doorward.kube import Change, ChangeType, Identity, Object, Resource, resources
+from doorward.kube import Access, Change, ChangeType, Identity, Object, Resource, resources
 from doorward.ledger import Ledger
 from doorward.render import RenderSettings, render_pod
 from doorward.serving import client_context
@@ -118,6 +119,11 @@ class Town:
     taken_back: list[Object] = field(default_factory=list)
     down: bool = False
     reviews: int = 0
+    grants: dict[tuple[str, str], Object] = field(default_factory=dict)
+    verbs: dict[str, set[str]] = field(default_factory=dict)
+    """User -> what they may do to the role: `approve`, `use`, or `approve/<rule>` for a rule alone."""
+    made_at: str = ""
+    """Creation time of Grants; now if empty."""
 
     async def review(self, token: str, audience: str) -> Identity:
         """See `Cluster`."""
@@ -142,6 +148,22 @@ class Town:
         """See `Cluster`."""
         self._up()
         return [item for item in self.taken_back if item["metadata"]["namespace"] == namespace]
+
+    async def make_grant(self, body: Object) -> Object:
+        """See `Cluster`."""
+        self._up()
+        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        if key not in self.grants:
+            made = {"uid": ids.uuid7(), "creationTimestamp": self.made_at or stamp(system())}
+            self.grants[key] = {**body, "metadata": {**body["metadata"], **made}}
+        return copy.deepcopy(self.grants[key])
+
+    async def allows(self, who: Identity, access: Access) -> bool:
+        """See `Cluster`."""
+        self._up()
+        wanted = access.verb + (f"/{access.subresource}" if access.subresource else "")
+        right = (access.resource, access.group, access.name) == ("agentroles", "doorward.dev", "helper")
+        return right and wanted in self.verbs.get(who.username, set())
 
     def _up(self) -> None:
         if self.down:
@@ -170,6 +192,7 @@ class World:
         """News from an informer; what follows is left to the caller."""
         kind = ChangeType.GONE if gone else ChangeType.PRESENT
         self.follow_ups = self.broker.facts.apply(resource, Change(kind, found))
+        self.broker.clerk.heard(resource, Change(kind, found))
 
     def run_task(self, name: str = "fix-1", address: str = "127.0.0.1", **spec: Any) -> str:
         """A task and its pod, running; gives the token of its door."""

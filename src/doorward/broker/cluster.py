@@ -6,7 +6,16 @@ from collections.abc import Awaitable
 from typing import Final, Protocol, TypeVar
 
 from doorward.errors import Code, Refusal
-from doorward.kube import ApiError, Client, Identity, Object, resources, token_review
+from doorward.kube import (
+    Access,
+    ApiError,
+    Client,
+    Identity,
+    Object,
+    resources,
+    subject_access_review,
+    token_review,
+)
 
 T = TypeVar("T")
 
@@ -31,6 +40,12 @@ class Cluster(Protocol):
     async def revocations(self, namespace: str) -> list[Object]:
         """The Revocations of a namespace as they are now."""
 
+    async def make_grant(self, body: Object) -> Object:
+        """The Grant as it was made, or the one that has its name already."""
+
+    async def allows(self, who: Identity, access: Access) -> bool:
+        """Whether RBAC lets somebody do something."""
+
 
 class Live:
     """The API server itself."""
@@ -53,6 +68,23 @@ class Live:
     async def revocations(self, namespace: str) -> list[Object]:
         """See `Cluster`."""
         return await _answered(self._revocations(namespace))
+
+    async def make_grant(self, body: Object) -> Object:
+        """See `Cluster`."""
+        return await _answered(self._make_grant(body))
+
+    async def allows(self, who: Identity, access: Access) -> bool:
+        """See `Cluster`."""
+        return await _answered(subject_access_review(self._client, who, access))
+
+    async def _make_grant(self, body: Object) -> Object:
+        metadata = body["metadata"]
+        try:
+            return await self._client.create(resources.GRANTS, body, metadata["namespace"])
+        except ApiError as error:
+            if not error.conflict:
+                raise
+        return await self._client.get(resources.GRANTS, metadata["name"], metadata["namespace"])
 
     async def _revocations(self, namespace: str) -> list[Object]:
         pages = self._client.pages(resources.REVOCATIONS, namespace)

@@ -9,21 +9,21 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from doorward import policy
-from doorward.api.v1alpha1 import Connector
 from doorward.broker import pleas
 from doorward.broker.facts import Facts
 from doorward.broker.metrics import Metrics
+from doorward.broker.people import Consulted, People
 from doorward.broker.pleas import Plea
 from doorward.broker.recall import recall
 from doorward.broker.sessions import Open, Sessions
-from doorward.catalogue import Catalogue, load
+from doorward.broker.vocabulary import vocabulary_of
 from doorward.core import digest
 from doorward.core.action import Action, Attachment, resource_of
 from doorward.core.clock import Clock
 from doorward.core.decision import Denial, Permit
 from doorward.core.effect import Effect
 from doorward.core.strictjson import Json
-from doorward.errors import Code, ConfigError, Refusal
+from doorward.errors import Code, Refusal
 from doorward.ledger import Ask, Denied, Granted, Ledger, Terms
 from doorward.policy import ActionRequest, Context
 from doorward.policy.reach import effect_of
@@ -70,24 +70,35 @@ class Decider:
     metrics: Metrics
     clock: Clock
     effects: Effects
+    people: People
 
     async def decide(self, opened: Open, body: Mapping[str, Json], keys: SigningKeys) -> dict[str, Json]:
         """The answer to `POST /v1/decisions`. Raises the `Refusal` of a denial, recorded before."""
         started = time.perf_counter()
         wish = parse(body)
         context = await self.gather(opened, wish.wanted.connector, wish.wanted)
-        verdict = policy.decide(wish.wanted, context)
+        found = await self._consulted(opened, wish, context)
+        verdict = found.verdict
         ask = _ask(opened, wish, verdict, context)
         answer = await self._write(ask, verdict)
         self._count(wish, answer, context, started)
+        self.people.used(found)
         if isinstance(answer, Denied):
             if answer.froze:
                 self.sessions.freeze(opened.session.task_uid, "too many denials")
                 self.metrics.froze()
-            raise answer.denial.refusal(answer.decision or None)
+            raise answer.denial.refusal(answer.decision or None, found.members)
         assert isinstance(verdict, Permit)  # noqa: S101 - the ledger grants nothing else
         self.effects.remember(answer.capability, verdict.effect)
         return {**self._minted(verdict, answer, opened, keys), "digest": ask.digest}
+
+    async def _consulted(self, opened: Open, wish: Wish, context: Context) -> Consulted:
+        """The policy's word; where it demands people, with what they have said."""
+        verdict = policy.decide(wish.wanted, context)
+        if isinstance(verdict, Permit) or verdict.demand is None:
+            return Consulted(verdict, None)
+        action = _asked(wish.wanted, context)
+        return await self.people.consult(opened, wish.wanted, action, context, wish.plea)
 
     async def actions(self, opened: Open) -> list[Json]:
         """The answer to `GET /v1/actions`: what exists for this task, with what is used of it."""
@@ -191,14 +202,6 @@ def parse(body: Mapping[str, Json]) -> Wish:
                 raise _malformed(f"at most {MAX_ATTACHMENTS} attachments, each with its own name")
             return Wish(request, ActionRequest(connector, action, args, found), pleas.parse(body))
     raise _malformed("request is a UUID, connector and action are names, args an object, attachments a list")
-
-
-def vocabulary_of(connector: Connector | None) -> Catalogue | None:
-    """The catalogue of a Connector's type; None for a type that this version does not know."""
-    try:
-        return load(connector.spec.type) if connector else None
-    except ConfigError:
-        return None
 
 
 def _attachment(item: Json) -> Attachment:

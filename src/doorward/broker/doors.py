@@ -16,6 +16,7 @@ from doorward.broker.facts import Facts
 from doorward.broker.heartbeat import Heartbeat
 from doorward.broker.metrics import Metrics
 from doorward.broker.opening import Claimed, Opener, seconds_of
+from doorward.broker.people import parse_wait
 from doorward.broker.places import Places
 from doorward.broker.sessions import Open, Sessions
 from doorward.core import duration
@@ -65,6 +66,7 @@ class Doors:
             Route("GET", "/v1/canaries", self.show_canaries),
             Route("GET", "/v1/actions", self.actions),
             Route("POST", "/v1/decisions", self.decide),
+            Route("GET", "/v1/grants/{name}", self.grant),
         ]
 
     async def open(self, request: Request) -> web.StreamResponse:
@@ -113,6 +115,12 @@ class Doors:
         self.heartbeat.check()
         self.sessions.check_fence(opened)
         return serving.json(await self.decider.decide(opened, request.json(), self.keys()))
+
+    async def grant(self, request: Request) -> web.StreamResponse:
+        """`GET /v1/grants/{name}?wait=`: how a Grant of this task stands, at once or when that changes."""
+        opened = self._authenticate(request)
+        wait = parse_wait(request.query)
+        return serving.json(await self.decider.people.standing(opened, request.params["name"], wait))
 
     def _authenticate(self, request: Request) -> Open:
         now = self.clock()

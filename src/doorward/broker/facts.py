@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from doorward.api.v1alpha1 import AgentRole, AgentTask, Connector, Revocation
+from doorward.api.v1alpha1 import AgentRole, AgentTask, Approval, Connector, Grant, Revocation
 from doorward.errors import Refusal
 from doorward.kube import Change, ChangeType, Object, Resource, resources
 from doorward.ledger import TaskRow, revocations
@@ -65,6 +65,12 @@ class Facts:
     connectors: dict[str, Connector] = field(default_factory=dict)
     namespaces: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """Name -> labels."""
+    grants: dict[tuple[str, str], Grant] = field(default_factory=dict)
+    """By namespace and name."""
+    approvals: dict[tuple[str, str], Approval] = field(default_factory=dict)
+    """By namespace and name."""
+    answers: dict[tuple[str, str], set[tuple[str, str]]] = field(default_factory=dict)
+    """Namespace and name of each Grant -> the Approvals that name it."""
     pods: dict[tuple[str, str], Running] = field(default_factory=dict)
     """Running task pods of enrolled namespaces."""
     revoked: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -113,6 +119,10 @@ class Facts:
                 _keep(self.namespaces, change.object["metadata"]["name"], labels)
             case resources.PODS:
                 return self._pod(change.object, present=present)
+            case resources.GRANTS:
+                _keep(self.grants, _key(change.object), _parsed(Grant, change.object) if present else None)
+            case resources.APPROVALS:
+                self._approval(change.object, present=present)
             case resources.REVOCATIONS:
                 return self._revocation(change.object) if present else []
         return []
@@ -160,6 +170,21 @@ class Facts:
             del self.pods[key]
         task_uid = owner[0] if owner else known.task_uid if known and known.uid == uid else ""
         return [EndTask(task_uid, reason)] if task_uid else []
+
+    def _approval(self, found: Object, *, present: bool) -> None:
+        key = _key(found)
+        before = self.approvals.get(key)
+        if before is not None:
+            self.answers.get((key[0], before.spec.grant), set()).discard(key)
+        parsed = _parsed(Approval, found) if present else None
+        _keep(self.approvals, key, parsed)
+        if parsed is not None:
+            self.answers.setdefault((key[0], parsed.spec.grant), set()).add(key)
+
+    def answering(self, grant: tuple[str, str]) -> list[Approval]:
+        """The Approvals that name a Grant, the oldest first."""
+        found = [self.approvals[key] for key in self.answers.get(grant, ())]
+        return sorted(found, key=lambda item: (item.metadata.creation_timestamp, item.metadata.name))
 
     def _remember(self, uid: str, reason: str) -> None:
         self._ended[uid] = reason

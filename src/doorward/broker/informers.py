@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from doorward.broker.clerk import Clerk
 from doorward.broker.facts import Consequence, EndTask, Facts, Latch
 from doorward.broker.heartbeat import Heartbeat
 from doorward.broker.notices import Notices
@@ -22,6 +23,8 @@ _FOLLOWED: Final = (
     resources.AGENT_TASKS,
     resources.AGENT_ROLES,
     resources.CONNECTORS,
+    resources.GRANTS,
+    resources.APPROVALS,
 )
 _PODS: Final = ",".join(f"{name}={value}" for name, value in managed().items())
 _AGAIN_SECONDS: Final = 0.5
@@ -43,12 +46,18 @@ class Feed:
         self._ledger = ledger
         self._notices = Notices(client, facts)
         sessions.on_freeze = self._notices.frozen
+        self._heard: Callable[[Resource, Change], None] = lambda _, __: None
         self._todo: asyncio.Queue[Consequence] = asyncio.Queue()
         self._waiting: dict[str, Informer] = {}
         self._pods: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self.live: Sequence[TaskRow] = ()
         """Tasks that the ledger thought alive at the start."""
+
+    def serve(self, clerk: Clerk) -> None:
+        """Tell the clerk what has changed, and people what the clerk has done."""
+        self._heard = clerk.heard
+        clerk.show, clerk.tell = self._notices.grant, self._notices.turned
 
     def missing(self) -> list[str]:
         """What has not been filled yet."""
@@ -58,9 +67,13 @@ class Feed:
         """For how many seconds the watch that is broken longest has been; those of pods do not count."""
         return max((one.behind for one in self._waiting.values()), default=0.0)
 
+    def is_filled(self) -> bool:
+        """Whether everything there is has been told."""
+        return bool(self._waiting) and not self.missing()
+
     async def filled(self) -> None:
         """Return once everything there is has been told."""
-        while self.missing() or not self._waiting:  # noqa: ASYNC110 - informers come and go
+        while not self.is_filled():  # noqa: ASYNC110 - informers come and go
             await asyncio.sleep(0.05)
 
     async def run(self, heartbeat: Heartbeat) -> None:
@@ -102,6 +115,7 @@ class Feed:
                     self._follow(self._facts.missed(self._live_now(), namespace))
             else:
                 self._follow(self._facts.apply(resource, change))
+                self._heard(resource, change)
             if resource is resources.NAMESPACES:
                 self._changed.set()
 

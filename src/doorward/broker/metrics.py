@@ -49,6 +49,15 @@ class Metrics:
         )
         self._sessions = Gauge("doorward_sessions", "Open sessions.", registry=registry)
         self._frozen = Counter("doorward_tasks_frozen", "Tasks that were frozen.", registry=registry)
+        self._grants = Counter(
+            "doorward_grants", "Grants that came into a state, by state.", ["state"], registry=registry
+        )
+        self._approvals = Counter(
+            "doorward_approvals",
+            "Answers of people, by what they came to: approve, deny, or the code of why one does not count.",
+            ["result"],
+            registry=registry,
+        )
         self._requests = Histogram(
             "doorward_broker_request_duration_seconds",
             "Requests, by route and status.",
@@ -98,6 +107,14 @@ class Metrics:
     def opened(self, code: str = "") -> None:
         """Count a session opening; `code` is empty for a yes."""
         self._openings.labels(code).inc()
+
+    def grant(self, state: str) -> None:
+        """Count a Grant that came into a state."""
+        self._grants.labels(state).inc()
+
+    def answered_grant(self, result: str) -> None:
+        """Count an answer to a Grant."""
+        self._approvals.labels(result).inc()
 
     def froze(self) -> None:
         """Count a frozen task."""

@@ -1,4 +1,4 @@
-"""What the broker tells people through the status of objects. Nobody reads authority from it.
+"""What the broker tells people through the status of objects and by Events. Nobody reads authority from it.
 
 Best effort: what cannot be written is logged and tried a few times; decisions do not depend on it.
 """
@@ -6,19 +6,22 @@ Best effort: what cannot be written is logged and tried a few times; decisions d
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Final
 
-from doorward.api.v1alpha1 import Phase
+from doorward.api.v1alpha1 import Approval, ApprovalStatus, Grant, GrantStatus, Phase
 from doorward.broker.facts import Facts, Latch
+from doorward.broker.showing import WORDS, approval_status, grant_status, stamp
 from doorward.core.clock import Clock, system
-from doorward.kube import ApiError, Client, Resource, resources
+from doorward.kube import ApiError, Client, EventsRecorder, Object, Resource, resources
+from doorward.ledger import GrantRow
 from doorward.telemetry import log
 
 _LOG: Final = log.get(__name__)
 _ATTEMPTS: Final = 5
 _AGAIN_SECONDS: Final = 1.0
+_REMEMBERED: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,18 @@ class Notice:
     namespace: str
     name: str
     status: dict[str, Any]
+    uid: str | None = None
+    """Of the object, where another one may have taken its name meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One Event to write."""
+
+    regarding: Object
+    reason: str
+    note: str
+    warning: bool
 
 
 class Notices:
@@ -38,7 +53,10 @@ class Notices:
         self._client = client
         self._facts = facts
         self._clock = clock
-        self._todo: asyncio.Queue[Notice] = asyncio.Queue()
+        self._todo: asyncio.Queue[Notice | Incident] = asyncio.Queue()
+        self._events = EventsRecorder(client, "doorward.dev/broker", "doorward-broker")
+        self._written_last: OrderedDict[str, tuple[str, GrantStatus | ApprovalStatus]] = OrderedDict()
+        """UID -> the resource version that the last status was written over, and that status."""
 
     def frozen(self, task_uid: str) -> None:
         """Say that a task is frozen."""
@@ -50,26 +68,68 @@ class Notices:
 
     def latched(self, latch: Latch) -> None:
         """Say that a Revocation holds."""
-        now = dt.datetime.fromtimestamp(self._clock(), dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        status = {"latchedAt": now}
+        status = {"latchedAt": stamp(self._clock())}
         self._todo.put_nowait(Notice(resources.REVOCATIONS, latch.namespace, latch.name, status))
+
+    def grant(self, grant: Grant, row: GrantRow, answers: list[Approval]) -> None:
+        """Say how a Grant stands, and which answers count."""
+        self._change(resources.GRANTS, grant, grant_status(grant, row))
+        for found in answers:
+            status = approval_status(found, row)
+            if status is not None:
+                self._change(resources.APPROVALS, found, status)
+
+    def turned(self, row: GrantRow) -> None:
+        """Tell that a Grant came into another state."""
+        word, kind = WORDS[row.state], resources.GRANTS
+        metadata = {"name": row.name, "namespace": row.namespace, "uid": row.uid or ""}
+        regarding = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+        note = f"{row.action} by task {row.task}: {row.reason + '; ' if row.reason else ''}{word.message}"
+        self._todo.put_nowait(Incident(regarding, word.event, note, word.warning))
+
+    def _change(
+        self, resource: Resource, found: Grant | Approval, status: GrantStatus | ApprovalStatus
+    ) -> None:
+        """Write a status, unless it is there or just being written."""
+        metadata = found.metadata
+        mark = (metadata.resource_version, status)
+        if status == found.status or self._written_last.get(metadata.uid) == mark:
+            return
+        self._written_last[metadata.uid] = mark
+        if len(self._written_last) > _REMEMBERED:
+            self._written_last.popitem(last=False)
+        content = status.model_dump(mode="json", by_alias=True)
+        self._todo.put_nowait(Notice(resource, metadata.namespace, metadata.name, content, metadata.uid))
 
     async def run(self) -> None:
         """Write for ever."""
         while True:
             notice = await self._todo.get()
+            if isinstance(notice, Incident):
+                await self._record(notice)
+                continue
             for _ in range(_ATTEMPTS):
                 if await self._written(notice):
                     break
                 await asyncio.sleep(_AGAIN_SECONDS)
 
+    async def _record(self, incident: Incident) -> None:
+        await self._events.record(
+            incident.regarding,
+            reason=incident.reason,
+            action="Approval",
+            note=incident.note,
+            type_="Warning" if incident.warning else "Normal",
+        )
+
     async def _written(self, notice: Notice) -> bool:
         """Whether there is nothing left to try."""
+        held = {} if notice.uid is None else {"metadata": {"uid": notice.uid}}
         try:
             await self._client.merge(
                 notice.resource,
                 notice.name,
-                {"status": notice.status},
+                {**held, "status": notice.status},
                 notice.namespace,
                 subresource="status",
             )

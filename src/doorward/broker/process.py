@@ -15,7 +15,9 @@ from prometheus_client import CollectorRegistry
 from doorward import serving
 from doorward.broker import epochs, heartbeat
 from doorward.broker.canaries import Canaries
+from doorward.broker.clerk import Clerk
 from doorward.broker.cluster import Cluster, Live
+from doorward.broker.counting import Counter
 from doorward.broker.decisions import Decider, Effects, Issuing
 from doorward.broker.doors import Doors
 from doorward.broker.facts import Facts
@@ -25,6 +27,8 @@ from doorward.broker.informers import Feed
 from doorward.broker.keyring import KeyRing
 from doorward.broker.metrics import Metrics
 from doorward.broker.opening import Opener
+from doorward.broker.parking import Parking
+from doorward.broker.people import People
 from doorward.broker.places import Places, by_dns
 from doorward.broker.redemptions import Callers, Redeemer
 from doorward.broker.renderings import Renderings
@@ -67,6 +71,18 @@ class Broker:
         self.heartbeat = Heartbeat(settings.heartbeat_seconds)
         self.canaries = Canaries(settings.canaries)
         self.effects = Effects()
+        user = f"system:serviceaccount:{settings.namespace}:doorward-broker"
+        parking = Parking(self.cluster, self.ledger, user)
+        self.clerk = Clerk(
+            facts=self.facts,
+            ledger=self.ledger,
+            parking=parking,
+            counter=Counter(self.cluster, self.facts.enrolled),
+            pinned=self.sessions.roles.get,
+            metrics=self.metrics,
+            clock=self.clock,
+        )
+        self.people = People(self.ledger, parking, self.clerk)
         self.metrics.watch(lambda: len(self.sessions), lambda: self.heartbeat.age)
 
     def doors(self) -> App:
@@ -173,6 +189,7 @@ class Broker:
             metrics=self.metrics,
             clock=self.clock,
             effects=self.effects,
+            people=self.people,
         )
 
 
@@ -202,6 +219,7 @@ async def serve(
             return
         stack.callback(broker.ledger.close)
         feed = Feed(api, broker.facts, broker.sessions, broker.ledger)
+        feed.serve(broker.clerk)
         feed.live = [row for row in broker.ledger.reader.tasks() if row.state == "live"]
         waiting += [feed.missing, lambda: _unhealthy(broker)]
         async with asyncio.TaskGroup() as group:
@@ -212,6 +230,7 @@ async def serve(
                     broker.heartbeat.run(api, settings.namespace),
                     heartbeat.keep_anchor(api, settings.namespace, broker.anchor),
                     broker.canaries.run(),
+                    broker.clerk.run(feed.is_filled),
                     broker.sweep(),
                     broker.rotate(),
                     certificates.watch(),

@@ -133,8 +133,8 @@ class Denial:
     grant: str | None = None
     """UID of the Grant that this is about."""
 
-    def refusal(self, decision: str | None = None) -> Refusal:
-        """The exception that carries this no to the edge."""
+    def refusal(self, decision: str | None = None, members: Mapping[str, object] | None = None) -> Refusal:
+        """The exception that carries this no to the edge, with further members of its document."""
         return Refusal(
             self.code,
             self.detail,
@@ -142,4 +142,5 @@ class Denial:
             allowed=self.allowed,
             ask=self.ask,
             decision=decision,
+            members=members,
         )

@@ -21,6 +21,7 @@ _PAGE: Final = (
 )
 _OF_TASK: Final = _PAGE.where(EVENTS.c.task_uid == bindparam("task"))
 _TASKS: Final = select(*(TASKS.c[item.name] for item in fields(TaskRow)))
+_PINNED: Final = select(TASKS.c.role_snapshot).where(TASKS.c.uid == bindparam("task"))
 _SESSIONS: Final = (
     select(
         SESSIONS.c.id,
@@ -100,6 +101,12 @@ class Reader:
         """Every task that ever had a session."""
         with self._engine.connect() as connection:
             return [TaskRow(**row) for row in connection.execute(_TASKS).mappings()]
+
+    def pinned_role(self, task_uid: str) -> str | None:
+        """The AgentRole that a task was pinned to, as JSON; None before its first session."""
+        with self._engine.connect() as connection:
+            found = connection.execute(_PINNED, {"task": task_uid}).scalar()
+        return None if found is None else str(found)
 
     def grants(self, task_uid: str, action_digest: str) -> tuple[GrantRow, ...]:
         """The Grants of a task for one action, the one asked for last first; deleted ones do not count."""

@@ -86,4 +86,5 @@ def _capability(claims: Any) -> Capability:
         key_thumbprint=thumbprint,
         decision=claims["decision"],
         event=claims["evt"],
+        grant=claims.get("grant"),
     )

@@ -71,3 +71,5 @@ class Capability:
     decision: str
     event: str
     """Hash of the ledger's decision event."""
+    grant: str | None = None
+    """UID of the Grant that people agreed to; None where nobody had to."""

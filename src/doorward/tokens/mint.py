@@ -52,5 +52,6 @@ def mint(permit: Permit, binding: Binding, issuer: str, keys: SigningKeys) -> st
         "cnf": {"jkt": binding.key_thumbprint},
         "decision": binding.decision_id,
         "evt": binding.event_hash,
+        **({} if permit.grant is None else {"grant": permit.grant}),
     }
     return jws.sign(claims, FORM.typ, keys.current, {"kid": keys.current_id})

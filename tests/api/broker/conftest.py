@@ -42,18 +42,23 @@ RBAC = "rbac.authorization.k8s.io/v1"
 CLUSTER_RULES = [
     {
         "apiGroups": ["doorward.dev"],
-        "resources": ["agenttasks", "agentroles", "connectors", "revocations"],
+        "resources": ["agenttasks", "agentroles", "connectors", "revocations", "grants", "approvals"],
         "verbs": ["get", "list", "watch"],
     },
+    {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
     {
         "apiGroups": ["doorward.dev"],
-        "resources": ["agenttasks/status", "revocations/status"],
+        "resources": ["agenttasks/status", "revocations/status", "grants/status", "approvals/status"],
         "verbs": ["patch"],
     },
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
 ]
-ENROLLED_RULES = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
+ENROLLED_RULES = [
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["doorward.dev"], "resources": ["grants"], "verbs": ["create"]},
+    {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+]
 HEARTBEAT_RULES = [
     {"apiGroups": ["doorward.dev"], "resources": ["revocations"], "verbs": ["create"]},
     {
