@@ -21,7 +21,7 @@ from doorward.cli.status import status
 from doorward.core import strictjson
 from doorward.core.strictjson import JsonObject
 from doorward.errors import ConfigError, Refusal
-from doorward.kube import ApiError, Client, connect
+from doorward.kube import ActingAs, ApiError, Client, connect
 
 DONE: Final = 0
 """Done, or there was nothing to do."""
@@ -58,6 +58,10 @@ def parser() -> argparse.ArgumentParser:
     access.add_argument("--kubeconfig", metavar="FILE", help="instead of KUBECONFIG and ~/.kube/config")
     access.add_argument(
         "--context", metavar="NAME", help="context of the kubeconfig; the current one if unset"
+    )
+    access.add_argument("--as", dest="user", metavar="USER", help="act as somebody else, if you may")
+    access.add_argument(
+        "--as-group", dest="groups", action="append", default=[], metavar="GROUP", help="and in this group"
     )
     found = argparse.ArgumentParser(
         prog="kubectl doorward",
@@ -145,7 +149,8 @@ def _confirmed(question: str) -> bool:
 
 
 async def _run(words: argparse.Namespace) -> None:
-    async with connected(words.kubeconfig, words.context) as client:
+    acting = ActingAs(words.user, tuple(words.groups)) if words.user else None
+    async with connected(words.kubeconfig, words.context, acting) as client:
         dry_run = getattr(words, "dry_run", False)
         place = Place(
             client,
@@ -177,7 +182,7 @@ async def _carry_out(place: Place, words: argparse.Namespace) -> None:
             await status(place, words.task)
 
 
-def connected(kubeconfig: str | None, context: str | None) -> Client:
+def connected(kubeconfig: str | None, context: str | None, acting: ActingAs | None = None) -> Client:
     """A client as kubectl would find its access. Raises `ConfigError`.
 
     The file is the argument, the first of KUBECONFIG that is there, or ~/.kube/config; the files of
@@ -187,7 +192,7 @@ def connected(kubeconfig: str | None, context: str | None) -> Client:
     there = [path for path in named if path and Path(path).expanduser().is_file()]
     if kubeconfig and not there:
         raise ConfigError(f"no access to a cluster: there is no file {kubeconfig}")
-    return connect(there[0] if there else None, context=context)
+    return connect(there[0] if there else None, context=context, acting=acting)
 
 
 def _say(line: str) -> None:

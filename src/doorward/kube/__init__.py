@@ -6,6 +6,7 @@ async with connect() as client:
 """
 
 from doorward.kube import resources
+from doorward.kube.access import ActingAs
 from doorward.kube.backoff import Backoff
 from doorward.kube.client import Client, Page, connect
 from doorward.kube.errors import ApiError, Unreachable
@@ -17,6 +18,7 @@ from doorward.kube.watching import Change, ChangeType, Informer, OnEvent, watch_
 
 __all__ = [
     "Access",
+    "ActingAs",
     "ApiError",
     "Backoff",
     "Change",

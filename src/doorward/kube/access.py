@@ -53,6 +53,18 @@ class Credentials:
         return self._header
 
 
+@dataclass(frozen=True, slots=True)
+class ActingAs:
+    """For whom the API server is asked to take us; RBAC decides whether it does."""
+
+    user: str
+    groups: tuple[str, ...] = ()
+
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers of an impersonated request."""
+        return [("Impersonate-User", self.user), *(("Impersonate-Group", group) for group in self.groups)]
+
+
 @dataclass(frozen=True)
 class Access:
     """One API server."""
@@ -62,27 +74,43 @@ class Access:
     credentials: Credentials
     namespace: str = "default"
     """Where commands work that name no namespace."""
+    acting: ActingAs | None = None
 
 
-def load(kubeconfig: str | None, context: str | None = None) -> Access:
+def load(kubeconfig: str | None, context: str | None = None, acting: ActingAs | None = None) -> Access:
     """From the argument, the pod's service account, or the variable KUBECONFIG, in this order.
 
-    Raises `ConfigError` when there is none of them, or when the context is not in it.
+    `acting` goes before what the kubeconfig says. Raises `ConfigError` when there is no access, or when
+    the context is not in it.
     """
     try:
         config = _config(kubeconfig).get(context)
         if config is None:
             raise ConfigError("the kubeconfig has no current context")
-        return _access(config)
+        return _access(config, acting or _acting_as(config))
     except _UNUSABLE as error:
         raise ConfigError(f"no access to a cluster: {error}") from error
 
 
-def _access(config: SingleConfig) -> Access:
+def _access(config: SingleConfig, acting: ActingAs | None) -> Access:
     user = config.user or User()
     tls = verify_cluster(config.cluster, user, config.abs_file, trust_env=False)
     credentials = Credentials(config.user)
-    return Access(config.cluster.server.rstrip("/"), tls, credentials, config.namespace)
+    return Access(config.cluster.server.rstrip("/"), tls, credentials, config.namespace, acting)
+
+
+def _acting_as(config: SingleConfig) -> ActingAs | None:
+    """What the file says of impersonation, which lightkube passes over.
+
+    Passed over here too, it would let somebody act as more than they meant to be.
+    """
+    if config.fname is None:
+        return None
+    users = yaml.safe_load(Path(config.fname).read_text())["users"]
+    found: dict[str, Any] = next((item["user"] for item in users if item["name"] == config.context.user), {})
+    if {"as-uid", "as-user-extra"} & found.keys():
+        raise ConfigError("the kubeconfig impersonates with as-uid or as-user-extra, which is not done here")
+    return ActingAs(found["as"], tuple(found.get("as-groups", ()))) if "as" in found else None
 
 
 def _config(kubeconfig: str | None) -> KubeConfig:

@@ -10,10 +10,11 @@ from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
+from multidict import CIMultiDict
 from yarl import URL
 
 from doorward.kube import access, sockets
-from doorward.kube.access import Access
+from doorward.kube.access import Access, ActingAs
 from doorward.kube.errors import ApiError, Unreachable
 from doorward.kube.resources import Object, Resource
 
@@ -247,7 +248,8 @@ class Client:
         self, method: str, url: URL, content: bytes | None, kinds: Mapping[str, str], *, anew: bool = False
     ) -> tuple[int, bytes, Mapping[str, str]]:
         requests, _ = self._sessions()
-        headers = {**await self._headers(anew=anew), **kinds}
+        headers = await self._headers(anew=anew)
+        headers.update(kinds)
         if content is None:
             del headers["Content-Type"]
         async with requests.request(
@@ -255,11 +257,14 @@ class Client:
         ) as response:
             return response.status, await response.read(), response.headers
 
-    async def _headers(self, *, anew: bool = False) -> dict[str, str]:
+    async def _headers(self, *, anew: bool = False) -> CIMultiDict[str]:
         """Uncompressed on purpose: within a cluster that costs more than it saves."""
         authorization = await self._access.credentials.header(anew=anew)
-        headers = {"Accept": _JSON, "Accept-Encoding": "identity"}
-        return headers | ({"Authorization": authorization} if authorization else {})
+        headers = CIMultiDict({"Accept": _JSON, "Accept-Encoding": "identity"})
+        if authorization:
+            headers["Authorization"] = authorization
+        headers.extend(self._access.acting.headers() if self._access.acting else [])
+        return headers
 
     def _url(self, path: str, params: Mapping[str, str | None]) -> URL:
         given = {key: text for key, text in params.items() if text is not None}
@@ -286,14 +291,16 @@ def connect(
     observe: Callable[[str, int], None] | None = None,
     *,
     context: str | None = None,
+    acting: ActingAs | None = None,
 ) -> Client:
     """A client for the cluster this process runs in, or for a context of a kubeconfig.
 
     The order is: the argument, the pod's service account, the variable KUBECONFIG; the context is the
     current one if it is not named. `observe` is called with the method and status of each answer.
-    Raises `ConfigError` when there is no access.
+    `acting` is impersonation, as the kubeconfig may name it too. Raises `ConfigError` when there is no
+    access.
     """
-    return Client(access.load(kubeconfig, context), observe)
+    return Client(access.load(kubeconfig, context, acting), observe)
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -126,6 +126,16 @@ def test_a_no_needs_no_confirmation(world: Any, run: Run, grant: str) -> None:
     assert found == {"dora": "Deny", "carol": "Approve"}
 
 
+def test_somebody_else_may_be_acted_as(world: Any, run: Run, grant: str) -> None:
+    """The server knows whoever is named, with their groups and nothing of one's own."""
+    words = ("--as", "rita", "--as-group", "leads", "-n", "agents", "--kubeconfig", str(world.kubeconfig))
+
+    assert main(["approve", grant, "--yes", *words]) == UNANSWERED  # the task is for her
+    assert main(["approve", grant, "--yes", *words[:1], "dora", *words[2:]]) == DONE
+    (made,) = answers(world)
+    assert (made["spec"]["user"], made["spec"]["groups"]) == ("dora", ["leads", "system:authenticated"])
+
+
 def test_the_servers_no_is_told(run: Run, grant: str) -> None:
     """Somebody without rights, a Grant that is not there: a sentence, and never a traceback."""
     absent, stranger = run("approve", "none", says="yes\n"), run("grants", as_="stranger")

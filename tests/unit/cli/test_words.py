@@ -13,6 +13,7 @@ import pytest
 
 from doorward.cli import main as cli
 from doorward.cli.status import one, row, table
+from doorward.kube import ActingAs
 
 ROOT = Path(__file__).parents[3]
 DOCS = (ROOT / "docs/cli.md").read_text()
@@ -158,3 +159,34 @@ def test_a_task_that_nobody_looked_at_says_so() -> None:
 def test_columns_stand_under_each_other() -> None:
     """Without blanks at the end of a line."""
     assert table([("A", "B"), ("long", "x"), ("s", "")]) == "A      B\nlong   x\ns"
+
+
+ACTING = KUBECONFIG.replace("{token: t}", "{token: t, as: carol, as-groups: [leads, reviewers]}")
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "expected"),
+    [
+        (KUBECONFIG, None, None),
+        (ACTING, None, ActingAs("carol", ("leads", "reviewers"))),
+        (ACTING, ActingAs("dora"), ActingAs("dora")),
+    ],
+)
+def test_impersonation_is_never_passed_over(
+    tmp_path: Path, text: str, given: ActingAs | None, expected: ActingAs | None
+) -> None:
+    """Who acts as somebody else on purpose must not act as themselves: that may be much more."""
+    (tmp_path / "config").write_text(text)
+    client = cli.connected(str(tmp_path / "config"), None, given)
+
+    assert client._access.acting == expected
+
+
+def test_impersonation_that_is_not_done_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of it would be somebody else again."""
+    (tmp_path / "config").write_text(KUBECONFIG.replace("{token: t}", "{token: t, as: x, as-uid: y}"))
+
+    assert cli.main(["status", "--kubeconfig", str(tmp_path / "config")]) == cli.UNANSWERED
+    assert "as-uid" in capsys.readouterr().err
