@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import secrets
 from typing import Final, Literal
 
@@ -32,13 +33,26 @@ class EventsRecorder:
         action: str,
         note: str,
         type_: Literal["Normal", "Warning"] = "Normal",
+        once: bool = False,
     ) -> None:
-        """Write one Event about an object; a failure is logged and nothing else."""
+        """Write one Event about an object; a failure is logged and nothing else.
+
+        `once` is for what several replicas see, or one sees again after a restart: while an Event of this
+        controller and reason about this very object is there, no second one is written.
+        """
         body = self._event(regarding, reason=reason, action=action, note=note, type_=type_)
+        if once:
+            body["metadata"]["name"] = self._only_name(regarding, reason)
         try:
             await self._client.create(EVENTS, body, body["metadata"]["namespace"])
         except ApiError as error:
+            if once and error.conflict:
+                return
             _LOG.info("an Event was not written", reason=reason, about=name_of(regarding), error=str(error))
+
+    def _only_name(self, regarding: Object, reason: str) -> str:
+        identity = f"{self._controller}/{reason}/{uid_of(regarding)}"
+        return f"{name_of(regarding)[:200]}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
     def _event(self, regarding: Object, *, reason: str, action: str, note: str, type_: str) -> Object:
         namespace = namespace_of(regarding) or "default"

@@ -36,9 +36,9 @@ async def nobody(*_: Any) -> bool:
 def caches(count: int) -> Caches:
     """The product's caches, told of everything once, with watches that are never opened."""
     found = Caches(None)  # type: ignore[arg-type]
-    told = {"agenttasks": tasks(count), "agentroles": [role()], "connectors": connectors(), "grants": []}
+    told = {"agenttasks": tasks(count), "agentroles": [role()], "connectors": connectors()}
     for informer in found.informers:
-        for document in told[informer._resource.plural]:
+        for document in told.get(informer._resource.plural, []):
             informer._on_event(Change(ChangeType.PRESENT, document))
     return found
 

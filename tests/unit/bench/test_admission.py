@@ -20,7 +20,7 @@ def test_the_bench_of_admission_measures_both_servers(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(TESTS / "support")},
         check=True,
         capture_output=True,
-        timeout=120,
+        timeout=280,
     )
     report = json.loads(report_file.read_text())
     shapes = {"closed, 1 connection", "closed, 16 connections", "open"}

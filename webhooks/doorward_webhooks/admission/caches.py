@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
@@ -35,6 +36,8 @@ class Caches:
             for resource, kind in _KINDS.items()
         ]
         self._enrolled: set[str] = set()
+        self.enrolment = asyncio.Event()
+        """Set when a namespace is enrolled that was not; whoever waits for it clears it."""
         self.informers.append(Informer(client, resources.NAMESPACES, None, self._follow_namespace))
 
     def waits_for(self) -> Sequence[str]:
@@ -75,9 +78,11 @@ class Caches:
         if change.type is ChangeType.SYNCED:
             return
         name = name_of(change.object)
-        self._enrolled.discard(name)
-        if change.type is ChangeType.PRESENT and is_enrolled(change.object["metadata"].get("labels", {})):
+        if change.type is ChangeType.GONE or not is_enrolled(change.object["metadata"].get("labels", {})):
+            self._enrolled.discard(name)
+        elif name not in self._enrolled:
             self._enrolled.add(name)
+            self.enrolment.set()
 
     def _get(self, kind: type[T], namespace: str, name: str) -> T | None:
         found = self._found[kind].get((namespace, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -40,7 +41,7 @@ def judge(pod: Mapping[str, Any], accepted: frozenset[str] = frozenset()) -> tup
 
 
 class Census:
-    """Counts every so often; tells of each pod once."""
+    """Counts every so often, and when a namespace is enrolled; tells of each pod once."""
 
     def __init__(
         self, client: Client, known: Known, recorder: EventsRecorder, counted: Callable[[int, int], None]
@@ -52,14 +53,16 @@ class Census:
         self._counted = counted
         self._told: set[str] = set()
 
-    async def run(self, every: float) -> None:
-        """Count for ever. A census that fails is told of and made again."""
+    async def run(self, every: float, woken: asyncio.Event) -> None:
+        """Count for ever, every so many seconds and when woken. One that fails is told of and made again."""
         while True:
+            woken.clear()  # before counting: what wakes meanwhile may not be seen by this census
             try:
                 await self.count()
             except ApiError as error:
                 _LOG.warning("the census failed", why=str(error))
-            await asyncio.sleep(every)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), every)
 
     async def count(self) -> Count:
         """Judge every pod of every enrolled namespace. Raises `ApiError` when namespaces cannot be listed."""
@@ -98,4 +101,6 @@ class Census:
         if len(places) > _SHOWN:
             note += f"\nand {len(places) - _SHOWN} more"
         _LOG.warning("a pod holds or reaches a secret", pod=name_of(pod), places=len(places))
-        await self._recorder.record(pod, reason=REASON, action="Census", note=note, type_="Warning")
+        await self._recorder.record(
+            pod, reason=REASON, action="Census", note=note, type_="Warning", once=True
+        )

@@ -60,7 +60,7 @@ class Process:
             work = [
                 self._certificates.watch(),
                 self._renderings.watch(),
-                self._census.run(self._settings.census_seconds),
+                self._census.run(self._settings.census_seconds, self._caches.enrolment),
                 *(informer.run() for informer in self._caches.informers),
             ]
             running = [group.create_task(item) for item in work]
