@@ -45,6 +45,10 @@ api-minors *args:
 e2e *args:
     {{bin}}/pytest tests/e2e {{args}}
 
+# how long after a Revocation something of it is still redeemed
+bench-revocation *args:
+    PYTHONPATH=hack:tests/support {{python}} tests/bench/revocation {{args}}
+
 # write the locks again: dependencies as of a week ago, so that a fresh malicious release has time to be found
 lock:
     hack/lock
