@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from doorward import policy
 from doorward.broker import pleas
+from doorward.broker.conduct import PATIENT, Conduct
 from doorward.broker.facts import Facts
 from doorward.broker.metrics import Metrics
 from doorward.broker.people import Consulted, People
@@ -22,6 +23,7 @@ from doorward.core.action import Action, Attachment, resource_of
 from doorward.core.clock import Clock
 from doorward.core.decision import Denial, Permit
 from doorward.core.effect import Effect
+from doorward.core.grade import Cause
 from doorward.core.strictjson import Json
 from doorward.errors import Code, Refusal
 from doorward.ledger import Ask, Denied, Granted, Ledger, Terms
@@ -71,6 +73,7 @@ class Decider:
     clock: Clock
     effects: Effects
     people: People
+    conduct: Conduct
 
     async def decide(self, opened: Open, body: Mapping[str, Json], keys: SigningKeys) -> dict[str, Json]:
         """The answer to `POST /v1/decisions`. Raises the `Refusal` of a denial, recorded before."""
@@ -80,12 +83,13 @@ class Decider:
         found = await self._consulted(opened, wish, context)
         verdict = found.verdict
         ask = _ask(opened, wish, verdict, context)
-        answer = await self._write(ask, verdict)
+        answer = await self._write(opened, ask, verdict)
         self._count(wish, answer, context, started)
         self.people.used(found)
         if isinstance(answer, Denied):
+            self.conduct.denied(opened.session.task_uid, answer.denial.code, written=bool(answer.event))
             if answer.froze:
-                self.sessions.freeze(opened.session.task_uid, "too many denials")
+                self.sessions.freeze(opened.session.task_uid, "too many denials", Cause.DENIALS)
                 self.metrics.froze()
             raise answer.denial.refusal(answer.decision or None, found.members)
         assert isinstance(verdict, Permit)  # noqa: S101 - the ledger grants nothing else
@@ -129,13 +133,17 @@ class Decider:
             now=self.clock(),
             ended=not self.facts.enrolled(session.namespace),
             revoked=self.facts.is_revoked(session.namespace, session.task, session.role),
+            cautious=self.conduct.cautious(session.task_uid),
         )
         about = _asked(wanted, context).resource if wanted else {}
         return replace(context, facts=await recall(self.ledger, context, about))
 
-    async def _write(self, ask: Ask, verdict: Permit | Denial) -> Granted | Denied:
-        terms = Terms(self.issuing.epoch, LIFETIME, self.issuing.max_denials, policy.over_limit)
+    async def _write(self, opened: Open, ask: Ask, verdict: Permit | Denial) -> Granted | Denied:
+        quiet = self.conduct.quiet(opened.session.task_uid)
+        terms = Terms(self.issuing.epoch, LIFETIME, self.issuing.max_denials, policy.over_limit, quiet)
         if isinstance(verdict, Denial):
+            if quiet and verdict.code not in PATIENT:
+                return Denied("", verdict, "")
             return await self.ledger.deny(ask, verdict, terms)
         return await self.ledger.permit(ask, verdict, terms)
 

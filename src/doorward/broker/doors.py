@@ -11,6 +11,7 @@ from aiohttp import web
 
 from doorward import serving
 from doorward.broker.canaries import Canaries
+from doorward.broker.conduct import Conduct
 from doorward.broker.decisions import Decider
 from doorward.broker.facts import Facts
 from doorward.broker.heartbeat import Heartbeat
@@ -21,6 +22,7 @@ from doorward.broker.places import Places
 from doorward.broker.sessions import Open, Sessions
 from doorward.core import duration
 from doorward.core.clock import Clock
+from doorward.core.grade import Cause
 from doorward.core.strictjson import Json
 from doorward.errors import Code, Refusal
 from doorward.ledger import Ledger
@@ -56,6 +58,7 @@ class Doors:
     openings: Buckets
     peers: Buckets
     calls: Buckets
+    conduct: Conduct
     _writing: set[asyncio.Future[None]] = field(default_factory=set)
 
     def routes(self) -> list[Route]:
@@ -71,7 +74,7 @@ class Doors:
 
     async def open(self, request: Request) -> web.StreamResponse:
         """`POST /v1/sessions`: open the session of the pod that the token is bound to."""
-        self.openings.take(request.peer, self.clock())
+        self._take(self.openings, request.peer, request.peer)
         try:
             document = await self._open(request)
         except Refusal as refusal:
@@ -123,11 +126,24 @@ class Doors:
         return serving.json(await self.decider.people.standing(opened, request.params["name"], wait))
 
     def _authenticate(self, request: Request) -> Open:
-        now = self.clock()
-        self.peers.take(request.peer, now)
+        self._take(self.peers, request.peer, request.peer)
         opened = self.sessions.authenticate(request)
-        self.calls.take(opened.session.id, now)
+        cost = self.conduct.cost(opened.session.task_uid)
+        self._take(self.calls, opened.session.id, request.peer, cost)
         return opened
+
+    def _take(self, bucket: Buckets, key: str, peer: str, cost: float = 1.0) -> None:
+        """Take from a bucket; who finds it empty is counted, before a signature or anybody else is asked.
+
+        By its address: whoever calls from a pod, without its door's key too, calls for the pod's task.
+        """
+        try:
+            bucket.take(key, self.clock(), cost)
+        except Refusal:
+            task = self.sessions.task_at(peer)
+            if task is not None:
+                self.conduct.burst(task)
+            raise
 
     async def _open(self, request: Request) -> dict[str, Json]:
         proof = self.sessions.prove(request)
@@ -141,7 +157,8 @@ class Doors:
             opened = await self.opener.open(claimed, proof.thumbprint, request.peer)
         except Refusal as refusal:
             if refusal.code is Code.TASK_FROZEN:
-                self.sessions.freeze(found.metadata.uid, refusal.detail)
+                cause = await asyncio.to_thread(self.ledger.reader.cause, found.metadata.uid)
+                self.sessions.freeze(found.metadata.uid, refusal.detail, cause)
                 self.metrics.froze()
             raise
         self.sessions.add(opened.session, claimed.role, opened.replaced)
@@ -171,7 +188,7 @@ class Doors:
     async def _breached(self, opened: Open, through: Sequence[Json]) -> None:
         uid, names = opened.session.task_uid, ", ".join(str(name) for name in through)
         reason = f"the pod reached what it must not reach: {names}"
-        self.sessions.freeze(uid, reason)  # before the ledger, which may fail
+        self.sessions.freeze(uid, reason, Cause.FENCE_BREACH)  # before the ledger, which may fail
         self.metrics.froze()
         facts = {"session": opened.session.id, "probes": [str(name) for name in through]}
         writing = asyncio.ensure_future(self._write_breach(uid, reason, facts))
@@ -181,7 +198,7 @@ class Doors:
         raise Refusal(Code.TASK_FROZEN, reason, ask="the platform team has to look at the fence")
 
     async def _write_breach(self, uid: str, reason: str, facts: Mapping[str, Json]) -> None:
-        await _until_written(lambda: self.ledger.freeze(uid, reason))
+        await _until_written(lambda: self.ledger.freeze(uid, reason, Cause.FENCE_BREACH))
         await _until_written(lambda: self.ledger.record(Event.FENCE_BREACHED, uid, **facts))
 
 

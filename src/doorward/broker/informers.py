@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from doorward.broker.clerk import Clerk
+from doorward.broker.conduct import Conduct
 from doorward.broker.facts import Consequence, EndTask, Facts, Latch
 from doorward.broker.heartbeat import Heartbeat
 from doorward.broker.notices import Notices
@@ -39,14 +40,17 @@ _AT_ONCE: Final = 256
 class Feed:
     """The informers of one broker."""
 
-    def __init__(self, client: Client, facts: Facts, sessions: Sessions, ledger: Ledger) -> None:
+    def __init__(
+        self, client: Client, facts: Facts, sessions: Sessions, ledger: Ledger, conduct: Conduct
+    ) -> None:
         self._client = client
         self._facts = facts
         self._sessions = sessions
         self._ledger = ledger
         self._notices = Notices(client, facts)
-        sessions.on_freeze = self._notices.frozen
         self._heard: Callable[[Resource, Change], None] = lambda _, __: None
+        self._conduct = conduct
+        sessions.on_freeze = conduct.told = self._notices.graded
         self._todo: asyncio.Queue[Consequence] = asyncio.Queue()
         self._waiting: dict[str, Informer] = {}
         self._pods: dict[str, asyncio.Task[None]] = {}
@@ -128,6 +132,7 @@ class Feed:
         for item in consequences:
             if isinstance(item, EndTask):
                 self._sessions.end(item.uid, item.reason)
+                self._conduct.forget(item.uid)
             self._todo.put_nowait(item)
 
     async def work(self, group: asyncio.TaskGroup) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from doorward.core.effect import Effect
+from doorward.core.grade import Cause, Grade
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -56,6 +57,15 @@ class Metrics:
             "doorward_approvals",
             "Answers of people, by what they came to: approve, deny, or the code of why one does not count.",
             ["result"],
+            registry=registry,
+        )
+        self._bursts = Counter(
+            "doorward_bursts", "Calls of known tasks that came too fast to be looked at.", registry=registry
+        )
+        self._grades = Counter(
+            "doorward_task_grades",
+            "Changes of how a task is treated, by the grade it got and what led to it.",
+            ["grade", "cause"],
             registry=registry,
         )
         self._requests = Histogram(
@@ -119,6 +129,14 @@ class Metrics:
     def froze(self) -> None:
         """Count a frozen task."""
         self._frozen.inc()
+
+    def burst(self) -> None:
+        """Count a call that came too fast."""
+        self._bursts.inc()
+
+    def graded(self, grade: Grade, cause: Cause | None) -> None:
+        """Count a change of a task's grade."""
+        self._grades.labels(grade.word, cause or "").inc()
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count a request; the observer of both listeners."""

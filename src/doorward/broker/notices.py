@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from doorward.api.v1alpha1 import Approval, ApprovalStatus, Grant, GrantStatus, Phase
 from doorward.broker.facts import Facts, Latch
+from doorward.broker.grading import Standing
 from doorward.broker.showing import WORDS, approval_status, grant_status, stamp
 from doorward.core.clock import Clock, system
+from doorward.core.grade import Grade
 from doorward.kube import ApiError, Client, EventsRecorder, Object, Resource, resources
 from doorward.ledger import GrantRow
 from doorward.telemetry import log
@@ -44,6 +46,7 @@ class Incident:
     reason: str
     note: str
     warning: bool
+    action: str = "Approval"
 
 
 class Notices:
@@ -58,13 +61,27 @@ class Notices:
         self._written_last: OrderedDict[str, tuple[str, GrantStatus | ApprovalStatus]] = OrderedDict()
         """UID -> the resource version that the last status was written over, and that status."""
 
-    def frozen(self, task_uid: str) -> None:
-        """Say that a task is frozen."""
+    def graded(self, task_uid: str, standing: Standing, phase: Phase | None = None) -> None:
+        """Say how a task is treated and why, in its status and in an Event."""
         task = self._facts.tasks.get(task_uid)
-        if task is not None:
-            where = task.metadata
-            status = {"phase": Phase.FROZEN.value}
-            self._todo.put_nowait(Notice(resources.AGENT_TASKS, where.namespace, where.name, status))
+        if task is None:
+            return
+        where, frozen, kind = task.metadata, standing.grade is Grade.FROZEN, resources.AGENT_TASKS
+        cause = standing.cause.reason if standing.cause else None
+        told = {
+            "grade": standing.grade.word,
+            "cause": cause,
+            "story": standing.story or None,
+            "since": stamp(self._clock()),
+        }
+        shown = Phase.FROZEN if frozen else phase
+        status: dict[str, Any] = {"conduct": told} | ({"phase": shown.value} if shown else {})
+        metadata = {"name": where.name, "namespace": where.namespace, "uid": where.uid}
+        regarding = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+        note = _NOTES[standing.grade].format(story=standing.story)
+        word, warns = cause or standing.grade.word, standing.grade is not Grade.CALM
+        self._todo.put_nowait(Incident(regarding, word, note, warns, "Freeze" if frozen else "Grade"))
+        self._todo.put_nowait(Notice(kind, where.namespace, where.name, status, where.uid))
 
     def latched(self, latch: Latch) -> None:
         """Say that a Revocation holds."""
@@ -117,7 +134,7 @@ class Notices:
         await self._events.record(
             incident.regarding,
             reason=incident.reason,
-            action="Approval",
+            action=incident.action,
             note=incident.note,
             type_="Warning" if incident.warning else "Normal",
         )
@@ -137,3 +154,11 @@ class Notices:
             _LOG.warning("a status was not written", name=notice.name, error=str(error))
             return not error.transient
         return True
+
+
+_NOTES: Final = {
+    Grade.CALM: "The task is treated like every other again. {story}",
+    Grade.SLOW: "The task may make fewer calls for a while: {story}.",
+    Grade.CAUTIOUS: "Whatever the task changes needs a person for a while: {story}.",
+    Grade.FROZEN: "The task gets nothing until a Thaw names it: {story}.",
+}

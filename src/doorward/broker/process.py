@@ -17,10 +17,13 @@ from doorward.broker import epochs, heartbeat
 from doorward.broker.canaries import Canaries
 from doorward.broker.clerk import Clerk
 from doorward.broker.cluster import Cluster, Live
+from doorward.broker.conduct import Conduct, standing_of
 from doorward.broker.counting import Counter
 from doorward.broker.decisions import Decider, Effects, Issuing
 from doorward.broker.doors import Doors
+from doorward.broker.excess import Excess
 from doorward.broker.facts import Facts
+from doorward.broker.grading import NEVER, Steps, Thresholds
 from doorward.broker.hands import HandsRoutes, public_routes
 from doorward.broker.heartbeat import Heartbeat
 from doorward.broker.informers import Feed
@@ -71,6 +74,7 @@ class Broker:
         self.heartbeat = Heartbeat(settings.heartbeat_seconds)
         self.canaries = Canaries(settings.canaries)
         self.effects = Effects()
+        self.conduct = self._conduct()
         user = f"system:serviceaccount:{settings.namespace}:doorward-broker"
         parking = Parking(self.cluster, self.ledger, user)
         self.clerk = Clerk(
@@ -105,6 +109,7 @@ class Broker:
             openings=Buckets(settings.openings_per_minute / 60, 10),
             peers=peers,
             calls=Buckets(rate, burst),
+            conduct=self.conduct,
         )
         return self._app([*doors.routes(), *self._public(peers)], 64)
 
@@ -122,6 +127,7 @@ class Broker:
                 clock=self.clock,
                 effects=self.effects,
                 over=self.sessions.over,
+                conduct=self.conduct,
                 issuer=self.settings.issuer,
                 epoch=self.epoch.id,
             ),
@@ -136,6 +142,10 @@ class Broker:
         """Take over what the ledger holds."""
         reader = self.ledger.reader
         rows = await asyncio.to_thread(reader.tasks)
+        for row in rows:
+            if row.state == "live":
+                held = standing_of(row.grade, row.cause, row.story, row.graded_until)
+                self.conduct.restore(row.uid, held)
         self.sessions.load(rows, await asyncio.to_thread(reader.open_sessions))
 
     async def anchor(self) -> str:
@@ -160,6 +170,27 @@ class Broker:
                 await asyncio.to_thread(self.keyring.refresh)
             except OSError as error:
                 _LOG.error("the signing keys were not looked after", error=str(error))
+
+    def _conduct(self) -> Conduct:
+        settings = self.settings
+        return Conduct(
+            ledger=self.ledger,
+            metrics=self.metrics,
+            clock=self.clock,
+            thresholds=Thresholds(
+                denials=settings.denial_steps,
+                denied=Steps(NEVER, NEVER, settings.max_denials + 1),
+                bursts=settings.burst_steps,
+                replays=settings.replay_steps,
+            ),
+            hold_seconds=settings.grade_seconds,
+            slow_factor=settings.slow_factor,
+            max_denials=settings.max_denials,
+            denials=Excess(settings.denials_written),
+            refusals=Excess(settings.refusals_written),
+            freeze=self.sessions.freeze,
+            lives=lambda uid: uid in self.sessions.roles,
+        )
 
     def _app(self, routes: list[serving.Route], per_peer: int) -> App:
         limits = Limits(body_bytes=self.settings.max_body, connections_per_peer=per_peer)
@@ -190,6 +221,7 @@ class Broker:
             clock=self.clock,
             effects=self.effects,
             people=self.people,
+            conduct=self.conduct,
         )
 
 
@@ -218,7 +250,7 @@ async def serve(
         if broker is None:
             return
         stack.callback(broker.ledger.close)
-        feed = Feed(api, broker.facts, broker.sessions, broker.ledger)
+        feed = Feed(api, broker.facts, broker.sessions, broker.ledger, broker.conduct)
         feed.serve(broker.clerk)
         feed.live = [row for row in broker.ledger.reader.tasks() if row.state == "live"]
         waiting += [feed.missing, lambda: _unhealthy(broker)]
@@ -229,6 +261,7 @@ async def serve(
                     feed.run(broker.heartbeat),
                     broker.heartbeat.run(api, settings.namespace),
                     heartbeat.keep_anchor(api, settings.namespace, broker.anchor),
+                    broker.conduct.run(),
                     broker.canaries.run(),
                     broker.clerk.run(feed.is_filled),
                     broker.sweep(),
@@ -240,6 +273,8 @@ async def serve(
             await _unless(stop, certificates.ready())
             await _unless(stop, feed.filled())
             await _listen(broker, certificates, stop)
+            broker.conduct.look(everything=True)
+            await _attempted(broker.conduct.settle())
             for item in work:
                 item.cancel()
 
@@ -317,6 +352,13 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None
     doing.cancel()
     await asyncio.gather(doing, return_exceptions=True)
     return None
+
+
+async def _attempted(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Refusal as refusal:
+        _LOG.warning("what tasks did last is not written down", why=str(refusal))
 
 
 def _unhealthy(broker: Broker) -> list[str]:

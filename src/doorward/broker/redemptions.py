@@ -11,13 +11,14 @@ from typing import Final
 
 from doorward.api.v1alpha1 import Connector
 from doorward.broker.cluster import REDEMPTIONS, Cluster
+from doorward.broker.conduct import Conduct
 from doorward.broker.decisions import Effects
 from doorward.broker.facts import Facts, latch_of
 from doorward.broker.metrics import Metrics
 from doorward.core.clock import Clock
 from doorward.core.strictjson import Json
 from doorward.errors import Code, Refusal
-from doorward.ledger import Claim, Ledger, Report
+from doorward.ledger import Claim, Ledger, Redeemed, Report
 from doorward.serving import Buckets, Request
 from doorward.telemetry.events import Event
 from doorward.tokens import capability
@@ -95,6 +96,7 @@ class Redeemer:
     effects: Effects
     over: Callable[[str], Refusal | None]
     """Why a task, by its UID, gets nothing any more; known before the ledger has written it."""
+    conduct: Conduct
     issuer: str
     epoch: str
 
@@ -103,20 +105,26 @@ class Redeemer:
         token, instance, nonce = _redemption(body)
         now = self.clock()
         connector, found = self._read(hands, token, keys, now)
+        quiet = self.conduct.reticent(found.id, hands.username)
         try:
-            if not self.effects.reversible(found.id):
-                await self._look_closely(found)
-            await self._heed_news(found, hands, instance)
-            claim = Claim(
-                found.id, found.audience, found.digest, found.epoch, hands.username, instance, nonce
-            )
-            spent = await self.ledger.redeem(claim, self.epoch)
-            await self._heed_news(found, hands, instance)  # what came while it was written
+            spent = await self._spend(found, hands, (instance, nonce), quiet=quiet)
         except Refusal as refusal:
             self.metrics.redeemed(connector, refusal.code.value)
+            self.conduct.refused(found.subject, found.id, hands.username, refusal.code, written=not quiet)
             raise
         self.metrics.redeemed(connector)
         return {"redemption": spent.redemption, "executeBy": spent.execute_by, "now": self.clock()}
+
+    async def _spend(
+        self, found: Capability, hands: Hands, attempt: tuple[str, str], *, quiet: bool
+    ) -> Redeemed:
+        if not self.effects.reversible(found.id):
+            await self._look_closely(found)
+        await self._heed_news(found, hands, attempt[0], quiet=quiet)
+        claim = Claim(found.id, found.audience, found.digest, found.epoch, hands.username, *attempt)
+        spent = await self.ledger.redeem(claim, self.epoch, quiet=quiet)
+        await self._heed_news(found, hands, attempt[0], quiet=quiet)  # what came while it was written
+        return spent
 
     async def report(self, hands: Hands, body: Mapping[str, Json]) -> dict[str, Json]:
         """The answer to `POST /v1/outcomes`. Raises `Refusal`."""
@@ -142,11 +150,13 @@ class Redeemer:
         self.metrics.redeemed(hands.connectors[0].metadata.name, refusal.code.value)
         raise refusal
 
-    async def _heed_news(self, found: Capability, hands: Hands, instance: str) -> None:
+    async def _heed_news(self, found: Capability, hands: Hands, instance: str, *, quiet: bool) -> None:
         """What the news has said counts at once, however much waits to be written into the ledger."""
         refusal = standing(self.facts, found) or self.over(found.subject)
         if refusal is None:
             return
+        if quiet:
+            raise refusal
         await self.ledger.record(
             Event.REDEMPTION_REFUSED,
             found.subject,

@@ -10,7 +10,9 @@ from typing import Final
 
 from doorward.api.v1alpha1 import AgentRole
 from doorward.broker.cluster import AUDIENCE
+from doorward.broker.grading import Standing
 from doorward.core.clock import Clock
+from doorward.core.grade import Cause, Grade
 from doorward.errors import Code, Refusal
 from doorward.ledger import Session, TaskRow
 from doorward.serving import Request
@@ -40,14 +42,16 @@ class Sessions:
 
     clock: Clock
     nonces: Nonces = field(default_factory=Nonces)
-    on_freeze: Callable[[str], None] = lambda _: None
-    """Told the UID of each task that freezes."""
+    on_freeze: Callable[[str, Standing], None] = lambda _uid, _why: None
+    """Told the UID of each task that freezes, and why."""
     monotonic: Callable[[], float] = time.monotonic
     roles: dict[str, AgentRole] = field(default_factory=dict)
     """Task UID -> its pinned role."""
     _open: dict[str, Open] = field(default_factory=dict)
     _ended: OrderedDict[str, Open] = field(default_factory=OrderedDict)
     """Sessions of tasks that are over, kept for a while so that their doors are told why."""
+    _peers: dict[str, str] = field(default_factory=dict)
+    """Address -> UID of the task whose door has its open session there."""
     _over: dict[str, Refusal] = field(default_factory=dict)
     """Task UID -> why it gets nothing any more."""
 
@@ -64,21 +68,23 @@ class Sessions:
                 continue
             self.roles[row.uid] = AgentRole.model_validate_json(row.role_snapshot)
             if row.state == "frozen":
-                self.freeze(row.uid, row.reason or "")
+                self.freeze(row.uid, row.reason or "", Cause(row.cause) if row.cause else None)
         for session in sessions:
             self._open[session.id] = Open(session, self.roles[session.task_uid], fenced_at=self.monotonic())
+            self._peers[session.peer] = session.task_uid
 
     def add(self, session: Session, role: AgentRole, replaced: str | None = None) -> Open:
         """A session that was opened; the one it replaces is forgotten."""
         if replaced is not None:
             self._open.pop(replaced, None)
         pinned = self.roles.setdefault(session.task_uid, role)
+        self._peers[session.peer] = session.task_uid
         return self._open.setdefault(session.id, Open(session, pinned))
 
-    def freeze(self, task_uid: str, reason: str) -> None:
+    def freeze(self, task_uid: str, reason: str, cause: Cause | None) -> None:
         """The task gets nothing any more; its door is told why, and so is whoever looks at the task."""
         if task_uid not in self._over:
-            self.on_freeze(task_uid)
+            self.on_freeze(task_uid, Standing(Grade.FROZEN, cause, reason))
         self._over[task_uid] = Refusal(
             Code.TASK_FROZEN, f"the task is frozen: {reason}", ask="a person has to look at this task"
         )
@@ -88,13 +94,28 @@ class Sessions:
         self.roles.pop(task_uid, None)
         mine = [key for key, found in self._open.items() if found.session.task_uid == task_uid]
         for key in mine:
-            self._ended[key] = self._open.pop(key)
+            self._close(key)
             self._over[task_uid] = Refusal(
                 Code.TASK_ENDED, f"the task has ended: {reason}", ask="apply a new task"
             )
         while len(self._ended) > _MAX_ENDED:
             _, oldest = self._ended.popitem(last=False)
             self._over.pop(oldest.session.task_uid, None)
+
+    def thaw(self, task_uid: str, *, close: bool) -> None:
+        """The task lives again; with `close` its door has to open a new session."""
+        self._over.pop(task_uid, None)
+        for key in [key for key, found in self._open.items() if close and found.session.task_uid == task_uid]:
+            del self._open[key]
+
+    def task_at(self, peer: str) -> str | None:
+        """UID of the task whose door speaks from this address; None for strangers."""
+        return self._peers.get(peer)
+
+    def _close(self, key: str) -> None:
+        self._ended[key] = closed = self._open.pop(key)
+        if self._peers.get(closed.session.peer) == closed.session.task_uid:
+            del self._peers[closed.session.peer]
 
     def over(self, task_uid: str) -> Refusal | None:
         """Why the task gets nothing any more; None while it may."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from doorward.broker.grading import Steps
 from doorward.core.settings import address, setting
 
 _CANARY: Final = re.compile(r"([a-z0-9-]+)=(\[[0-9a-fA-F:]+\]|[^\s:/]+):([0-9]{1,5})/(tcp|udp)")
@@ -70,6 +71,15 @@ def without_password(text: str) -> str:
         msg = "holds a password: put the address into a file and name that in DOORWARD_LEDGER_FILE"
         raise ValueError(msg)
     return text
+
+
+def steps(text: str) -> Steps:
+    """Two or three counts with commas, each at most the next: slow, with people, frozen."""
+    found = [_number(part) for part in text.split(",")]
+    if len(found) not in {2, 3} or found != sorted(found):
+        msg = "must be two or three rising numbers with commas, e.g. 60,300"
+        raise ValueError(msg)
+    return Steps(*found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +176,43 @@ class Settings:
         "DOORWARD_OPENINGS_PER_MINUTE", _seconds, "session openings of one pod, sustained", 20.0
     )
     max_denials: int = setting("DOORWARD_MAX_DENIALS", _number, "denials after which a task is frozen", 1000)
+    denials_written: int = setting(
+        "DOORWARD_DENIALS_WRITTEN",
+        _number,
+        "denials of one task in a minute that are written one by one; the rest is written as one sum",
+        30,
+    )
+    refusals_written: int = setting(
+        "DOORWARD_REFUSALS_WRITTEN", _number, "the same for refused redemptions of one connector", 120
+    )
+    denial_steps: Steps = setting(
+        "DOORWARD_DENIAL_STEPS",
+        steps,
+        "denials of one task within a minute that slow it, and that make it need people",
+        Steps(60, 300),
+    )
+    burst_steps: Steps = setting(
+        "DOORWARD_BURST_STEPS",
+        steps,
+        "calls of one pod within a minute, too fast to be looked at, that slow its task, make it need "
+        "people, and freeze it",
+        Steps(300, 1500, 5000),
+    )
+    replay_steps: Steps = setting(
+        "DOORWARD_REPLAY_STEPS",
+        steps,
+        "replays of one task's capabilities within an hour that slow it, make it need people, and freeze it",
+        Steps(1, 3, 10),
+    )
+    grade_seconds: float = setting(
+        "DOORWARD_GRADE_SECONDS",
+        _seconds,
+        "how long a task stays slow, or in need of people, after it last gave reason",
+        600.0,
+    )
+    slow_factor: int = setting(
+        "DOORWARD_SLOW_FACTOR", _number, "how many times fewer calls a slowed task may make", 10
+    )
     heartbeat_seconds: float = setting(
         "DOORWARD_HEARTBEAT_SECONDS",
         _seconds,

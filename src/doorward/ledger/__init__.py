@@ -29,6 +29,8 @@ from doorward.ledger.values import (
     Session,
     TaskRow,
     Terms,
+    Thawed,
+    ThawRequest,
 )
 
 __all__ = [
@@ -60,5 +62,7 @@ __all__ = [
     "Session",
     "TaskRow",
     "Terms",
+    "ThawRequest",
+    "Thawed",
     "revocations",
 ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from doorward.core import clock as clocks
 from doorward.core.clock import Clock
 from doorward.core.decision import Denial, Permit
-from doorward.ledger import counters, decisions, grants, redemptions, store, tasks
+from doorward.core.grade import Cause, Grade
+from doorward.ledger import conduct, counters, decisions, grants, redemptions, store, tasks
 from doorward.ledger.chain import Head, Link
 from doorward.ledger.history import History
 from doorward.ledger.queries import Reader
@@ -34,6 +35,8 @@ from doorward.ledger.values import (
     Refused,
     Report,
     Terms,
+    Thawed,
+    ThawRequest,
 )
 from doorward.ledger.writer import Observer, Operation, Writer
 from doorward.telemetry.events import Event
@@ -115,13 +118,24 @@ class Ledger:
         """Write a no down."""
         return await self._run(lambda txn: decisions.deny(txn, ask, denial, terms))
 
-    async def redeem(self, claim: Claim, epoch: str) -> Redeemed:
-        """Spend a capability. Raises `Refusal`: `replayed`, `revoked`, `task_ended` and the like."""
-        return await self._answer(lambda txn: redemptions.redeem(txn, claim, epoch))
+    async def add_denials(
+        self, task_uid: str, codes: Mapping[str, int], since: float, until: float, most: int
+    ) -> bool:
+        """Write down noes that were only counted; true when they were too many and the task froze."""
+        return await self._run(
+            lambda txn: decisions.add_denials(txn, task_uid, codes, (since, until), most), vital=True
+        )
+
+    async def redeem(self, claim: Claim, epoch: str, *, quiet: bool = False) -> Redeemed:
+        """Spend a capability. Raises `Refusal`: `replayed`, `revoked`, `task_ended` and the like.
+
+        A `quiet` refusal is not written down: the caller counts it.
+        """
+        return await self._answer(lambda txn: redemptions.redeem(txn, claim, epoch, quiet=quiet), vital=True)
 
     async def report(self, told: Report) -> Recorded:
         """Write an outcome down. Raises `Refusal`: `capability_invalid`, `replayed`."""
-        return await self._answer(lambda txn: redemptions.report(txn, told))
+        return await self._answer(lambda txn: redemptions.report(txn, told), vital=True)
 
     async def question(self, session: str, wanted: Question) -> GrantRow | Denial:
         """Room to ask people about one action; the object is made afterwards, see `take_in`."""
@@ -149,19 +163,29 @@ class Ledger:
 
     async def sweep(self) -> list[str]:
         """Settle redemptions whose outcome never came; the connector of each."""
-        return await self._run(redemptions.sweep)
+        return await self._run(redemptions.sweep, vital=True)
 
-    async def freeze(self, task_uid: str, reason: str) -> bool:
+    async def freeze(self, task_uid: str, reason: str, cause: Cause) -> bool:
         """Freeze a live task; false when there was none."""
-        return await self._run(lambda txn: tasks.freeze(txn, task_uid, reason))
+        return await self._run(lambda txn: tasks.freeze(txn, task_uid, reason, cause), vital=True)
+
+    async def grade(self, task_uid: str, to: Grade, cause: Cause | None, story: str, until: float) -> bool:
+        """Write down how a live task is treated; false when there is none."""
+        return await self._run(
+            lambda txn: conduct.grade(txn, task_uid, to, (cause, story), until), vital=True
+        )
+
+    async def thaw(self, asked: ThawRequest) -> Thawed:
+        """Let a frozen task live again, or say why not; the same Thaw always gets the same answer."""
+        return await self._run(lambda txn: conduct.thaw(txn, asked), vital=True)
 
     async def end(self, task_uid: str, reason: str) -> bool:
         """End a task and close its sessions; false when it had ended or is unknown."""
-        return await self._run(lambda txn: tasks.end(txn, task_uid, reason))
+        return await self._run(lambda txn: tasks.end(txn, task_uid, reason), vital=True)
 
     async def latch(self, uid: str, subjects: Sequence[str], **facts: Any) -> bool:
         """Take a revocation in, for good; false when it was."""
-        return await self._run(lambda txn: tasks.latch(txn, uid, tuple(subjects), facts))
+        return await self._run(lambda txn: tasks.latch(txn, uid, tuple(subjects), facts), vital=True)
 
     async def record(self, event: Event, task_uid: str | None = None, **facts: Any) -> Link:
         """Append an event that changes nothing else."""
@@ -174,16 +198,16 @@ class Ledger:
             lambda txn: [counters.used(txn, key, window_seconds) for key, window_seconds in wanted]
         )
 
-    def _run(self, operation: Operation[T]) -> asyncio.Future[T]:
-        return self._writer.submit(operation)
+    def _run(self, operation: Operation[T], *, vital: bool = False) -> asyncio.Future[T]:
+        return self._writer.submit(operation, vital=vital)
 
-    async def _answer(self, operation: Operation[T | Refused]) -> T:
+    async def _answer(self, operation: Operation[T | Refused], *, vital: bool = False) -> T:
         """Run, and raise a no that was written down only now that it is durable."""
 
         def attempt(txn: Transaction) -> T | Refused:
             return operation(txn)
 
-        found = await self._writer.submit(attempt)
+        found = await self._writer.submit(attempt, vital=vital)
         if isinstance(found, Refused):
             raise found.refusal
         return found

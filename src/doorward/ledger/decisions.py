@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from sqlalchemy import and_, bindparam, insert, select
 
 from doorward.core import ids
 from doorward.core.decision import Denial, Permit, Reservation
+from doorward.core.grade import Cause
 from doorward.errors import Code
 from doorward.ledger import counters, grants, revocations
 from doorward.ledger.schema import CAPABILITIES, DECISIONS, RESERVATIONS, SESSIONS, TASKS
@@ -147,6 +148,8 @@ def _standing(txn: Transaction, session: Row) -> Denial | None:
 
 
 def _deny(txn: Transaction, ask: Ask, session: Row, denial: Denial, terms: Terms) -> Denied:
+    if terms.quiet:
+        return Denied("", denial, "")
     decision = ids.uuid7()
     event = txn.append(
         Event.ACTION_DENIED,
@@ -160,9 +163,27 @@ def _deny(txn: Transaction, ask: Ask, session: Row, denial: Denial, terms: Terms
     )
     said = json.dumps(_bounded(denial))
     txn.put(_DECIDE, id=decision, **_row(txn, ask), capability=None, denial=said, event=event.hash)
-    room = counters.reserve(txn, Reservation(f"denials:task:{session['uid']}", terms.max_denials))
-    froze = room is None and freeze(txn, session["uid"], f"more than {terms.max_denials} denials")
-    return Denied(decision, denial, event.hash, froze)
+    return Denied(decision, denial, event.hash, _count(txn, session["uid"], 1, terms.max_denials))
+
+
+def add_denials(
+    txn: Transaction, task_uid: str, codes: Mapping[str, int], between: tuple[float, float], most: int
+) -> bool:
+    """Write noes down that were only counted, as one event; true when they were too many and it froze."""
+    since, until = (int(at * 1000) for at in between)
+    count = sum(codes.values())
+    txn.append(Event.ACTION_DENIED, task_uid, count=count, codes=dict(codes), since=since, until=until)
+    return _count(txn, task_uid, count, most)
+
+
+def _count(txn: Transaction, task_uid: str, count: int, most: int) -> bool:
+    room = counters.reserve(txn, Reservation(denials_of(task_uid), most, count))
+    return room is None and freeze(txn, task_uid, f"more than {most} denials", Cause.DENIALS)
+
+
+def denials_of(task_uid: str) -> str:
+    """The counter of a task's denials."""
+    return f"denials:task:{task_uid}"
 
 
 def _bounded(denial: Denial) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import Engine, Executable, bindparam, func, literal, select
 
+from doorward.core.grade import Cause
 from doorward.ledger.chain import Link, first_break
 from doorward.ledger.grants import counted
 from doorward.ledger.schema import APPROVALS, COUNTERS, EVENTS, GRANTS, SESSIONS, TASKS
@@ -22,6 +23,7 @@ _PAGE: Final = (
 _OF_TASK: Final = _PAGE.where(EVENTS.c.task_uid == bindparam("task"))
 _TASKS: Final = select(*(TASKS.c[item.name] for item in fields(TaskRow)))
 _PINNED: Final = select(TASKS.c.role_snapshot).where(TASKS.c.uid == bindparam("task"))
+_CAUSE: Final = select(TASKS.c.cause).where(TASKS.c.uid == bindparam("task"))
 _SESSIONS: Final = (
     select(
         SESSIONS.c.id,
@@ -107,6 +109,12 @@ class Reader:
         with self._engine.connect() as connection:
             found = connection.execute(_PINNED, {"task": task_uid}).scalar()
         return None if found is None else str(found)
+
+    def cause(self, task_uid: str) -> Cause | None:
+        """What a task was frozen for; None where nothing is known."""
+        with self._engine.connect() as connection:
+            found = connection.execute(_CAUSE, {"task": task_uid}).scalar()
+        return Cause(found) if found else None
 
     def grants(self, task_uid: str, action_digest: str) -> tuple[GrantRow, ...]:
         """The Grants of a task for one action, the one asked for last first; deleted ones do not count."""

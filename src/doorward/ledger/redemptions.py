@@ -84,19 +84,24 @@ LOST: Final = "lost"
 """The report of an outcome that nobody sent; a late one may still replace it."""
 
 
-def redeem(txn: Transaction, claim: Claim, epoch: str) -> Redeemed | Refused:
-    """Consume the capability for exactly this claim.
+def redeem(txn: Transaction, claim: Claim, epoch: str, *, quiet: bool = False) -> Redeemed | Refused:
+    """Consume the capability for exactly this claim. A `quiet` refusal leaves no event.
 
     The same connector asking again with the same instance and nonce gets the same answer; everybody
     else is `replayed`. Whether the task lives and nothing is revoked is read here, not remembered.
     """
     row = txn.one(_SPENDABLE, jti=claim.jti)
+    found = _redeem(txn, row, claim, epoch)
+    if isinstance(found, Refused) and not quiet:
+        _tell(txn, row, claim, found.refusal)
+    return found
+
+
+def _redeem(txn: Transaction, row: Row | None, claim: Claim, epoch: str) -> Redeemed | Refused:
     refusal = _unspendable(txn, row, claim, epoch)
-    if refusal is None and row is not None:
-        if row["redemption"] is not None:
-            return _again(txn, row, claim)
-        return _spend(txn, row, claim)
-    return _refused(txn, row, claim, refusal or _unknown())
+    if refusal is not None or row is None:
+        return Refused(refusal or _unknown())
+    return _spend(txn, row, claim) if row["redemption"] is None else _again(row, claim)
 
 
 def _unspendable(txn: Transaction, row: Row | None, claim: Claim, epoch: str) -> Refusal | None:
@@ -126,10 +131,10 @@ def _unknown() -> Refusal:
     return Refusal(Code.CAPABILITY_INVALID, "the ledger holds no such capability")
 
 
-def _again(txn: Transaction, row: Row, claim: Claim) -> Redeemed | Refused:
+def _again(row: Row, claim: Claim) -> Redeemed | Refused:
     spent_by = (row["redeemer"], row["instance"], row["nonce"])
     if spent_by != (claim.redeemer, claim.instance, claim.nonce):
-        return _refused(txn, row, claim, Refusal(Code.REPLAYED, "the capability was spent before"))
+        return Refused(Refusal(Code.REPLAYED, "the capability was spent before"))
     return Redeemed(row["redemption"], row["execute_by"], None)
 
 
@@ -146,7 +151,7 @@ def _spend(txn: Transaction, row: Row, claim: Claim) -> Redeemed | Refused:
         until=until,
     )
     if won != 1:
-        return _refused(txn, row, claim, Refusal(Code.REPLAYED, "the capability was spent before"))
+        return Refused(Refusal(Code.REPLAYED, "the capability was spent before"))
     event = txn.append(
         Event.CAPABILITY_REDEEMED,
         row["task_uid"],
@@ -164,7 +169,7 @@ def _spend(txn: Transaction, row: Row, claim: Claim) -> Redeemed | Refused:
     return Redeemed(redemption, until, event.hash)
 
 
-def _refused(txn: Transaction, row: Row | None, claim: Claim, refusal: Refusal) -> Refused:
+def _tell(txn: Transaction, row: Row | None, claim: Claim, refusal: Refusal) -> None:
     txn.append(
         Event.REDEMPTION_REFUSED,
         row["task_uid"] if row else None,
@@ -174,7 +179,6 @@ def _refused(txn: Transaction, row: Row | None, claim: Claim, refusal: Refusal) 
         code=refusal.code.value,
         detail=refusal.detail,
     )
-    return Refused(refusal)
 
 
 def report(txn: Transaction, told: Report) -> Recorded | Refused:

@@ -66,6 +66,11 @@ TASKS: Final = Table(
     Column("pinned_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("requester", Text, nullable=False, server_default=""),
+    Column("frozen_at", Double),
+    Column("grade", Integer, nullable=False, server_default=text("0"), comment="see `core.grade`"),
+    Column("cause", Text, comment="what led to the grade, or to its being frozen"),
+    Column("story", Text),
+    Column("graded_until", Double),
     CheckConstraint("state IN ('live', 'frozen', 'ended')", name="state"),
     Index("ix_tasks_namespace_role", "namespace", "role"),
     Index("ix_tasks_present", "namespace", "role", "requester", **_where("state <> 'ended'")),
@@ -231,6 +236,16 @@ APPROVALS: Final = Table(
     Column("refused", Text, comment="code of why it does not count"),
     Column("refusal", Text, comment="the same in words"),
     CheckConstraint("decision IN ('Approve', 'Deny')", name="decision"),
+)
+
+THAWS: Final = Table(
+    "thaws",
+    METADATA,
+    Column("namespace", Text, primary_key=True),
+    Column("name", Text, primary_key=True, comment="a name is good once, whatever becomes of the object"),
+    Column("uid", Text, nullable=False, comment="of the Thaw"),
+    Column("outcome", Text, nullable=False),
+    Column("recorded_at", Double, nullable=False),
 )
 
 EVENTS: Final = Table(

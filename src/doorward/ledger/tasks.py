@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import bindparam, func, insert, select, text, update
 
 from doorward.core import digest, ids
+from doorward.core.grade import Cause, Grade
 from doorward.errors import Code, Refusal
 from doorward.ledger.schema import EPOCHS, REVOCATIONS, SESSIONS, TASKS
 from doorward.ledger.transaction import Row, Transaction
@@ -40,7 +41,13 @@ _OPEN_OF_TASK: Final = select(SESSIONS.c.id).where(
 _FREEZE: Final = (
     update(TASKS)
     .where(TASKS.c.uid == bindparam("task"), TASKS.c.state == "live")
-    .values(state="frozen", reason=bindparam("because"))
+    .values(
+        state="frozen",
+        reason=bindparam("because"),
+        cause=bindparam("why"),
+        frozen_at=bindparam("at"),
+        grade=int(Grade.FROZEN),
+    )
 )
 _END: Final = (
     update(TASKS)
@@ -66,7 +73,7 @@ def open_session(txn: Transaction, pin: Pin, door: Door, *, last_try: bool) -> O
     if refusal := state_refusal(task):
         return Refused(refusal)
     if task["pod_uid"] != pin.pod_uid:
-        return _stolen(txn, pin, "another pod claims to run this task")
+        return _frozen(txn, pin, Cause.SESSION_THEFT, "another pod claims to run this task")
     last = txn.one(_LAST_SESSION, uid=pin.uid)
     return _open(txn, task, door) if last is None else _reopen(txn, pin, task, door, last, last_try=last_try)
 
@@ -80,7 +87,7 @@ def _reopen(
         close_session(txn, last["id"], "replaced")
         return _open(txn, task, door, replaced=last["id"])
     if last_try:
-        return _stolen(txn, pin, "a second key without a newer door")
+        return _frozen(txn, pin, Cause.SESSION_THEFT, "a second key without a newer door")
     return NotNewer(Evidence(last["container_id"], last["restarts"]))
 
 
@@ -88,7 +95,7 @@ def _pin(txn: Transaction, pin: Pin) -> Row | Refused:
     epoch = newest_epoch(txn)
     if epoch is not None and pin.pod_created_at < epoch.trusts_after:
         _write_pin(txn, pin)
-        return _stolen(txn, pin, "the pod is older than this ledger: what it did is not known")
+        return _frozen(txn, pin, Cause.EPOCH, "the pod is older than this ledger: what it did is not known")
     if refusal := _no_seat(txn, pin):
         return Refused(refusal)
     return _write_pin(txn, pin)
@@ -128,6 +135,11 @@ def _write_pin(txn: Transaction, pin: Pin) -> Row:
         "pinned_at": txn.now,
         "ended_at": None,
         "requester": pin.requested_by,
+        "frozen_at": None,
+        "grade": int(Grade.CALM),
+        "cause": None,
+        "story": None,
+        "graded_until": None,
     }
     txn.put(_PIN, **row)
     txn.append(
@@ -144,8 +156,8 @@ def _write_pin(txn: Transaction, pin: Pin) -> Row:
     return row
 
 
-def _stolen(txn: Transaction, pin: Pin, why: str) -> Refused:
-    freeze(txn, pin.uid, why)
+def _frozen(txn: Transaction, pin: Pin, cause: Cause, why: str) -> Refused:
+    freeze(txn, pin.uid, why, cause)
     refusal = Refusal(Code.TASK_FROZEN, why, ask="a person has to look at this task")
     txn.append(Event.SESSION_REFUSED, pin.uid, code=refusal.code.value, detail=why, pod=pin.pod_uid)
     return Refused(refusal)
@@ -222,11 +234,11 @@ def close_session(txn: Transaction, session: str, reason: str) -> bool:
     return True
 
 
-def freeze(txn: Transaction, task_uid: str, reason: str) -> bool:
-    """Stop a task for good; a person decides what it was. Its session stays, so that it is told why."""
-    if txn.run(_FREEZE, task=task_uid, because=reason) == 0:
+def freeze(txn: Transaction, task_uid: str, reason: str, cause: Cause) -> bool:
+    """Stop a task until a Thaw; a person decides what it was. Its session stays, so that it is told why."""
+    if txn.run(_FREEZE, task=task_uid, because=reason, why=cause.value, at=txn.now) == 0:
         return False
-    txn.append(Event.TASK_FROZEN, task_uid, reason=reason)
+    txn.append(Event.TASK_FROZEN, task_uid, cause=cause.value, reason=reason)
     return True
 
 
@@ -269,5 +281,5 @@ def begin_epoch(txn: Transaction, epoch: Epoch, facts: dict[str, Any]) -> Epoch:
     txn.append(Event.EPOCH_STARTED, None, epoch=epoch.id, number=epoch.number, **facts)
     if epoch.trusts_after:
         for row in txn.all(_LIVE):
-            freeze(txn, row["uid"], "the ledger began a new epoch")
+            freeze(txn, row["uid"], "the ledger began a new epoch", Cause.EPOCH)
     return epoch

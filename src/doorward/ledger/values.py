@@ -139,6 +139,8 @@ class Terms:
     max_denials: int
     """Of one task; one more freezes it."""
     over_limit: OverLimit
+    quiet: bool = False
+    """Whether a no is only answered: the caller counts it, and nothing is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,3 +344,37 @@ class TaskRow:
     pod_name: str
     state: TaskState
     reason: str | None
+    grade: int = 0
+    """How it is treated, see `core.grade`."""
+    cause: str | None = None
+    story: str | None = None
+    graded_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThawRequest:
+    """A Thaw object."""
+
+    uid: str
+    namespace: str
+    name: str
+    task: str
+    user: str
+    """Who wants it, as admission has seen them."""
+    reason: str
+    created_at: float
+    """By the API server's clock: it thaws what was frozen before."""
+    requested_by: str | None
+    """Who asked for the task; None when that is not known any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thawed:
+    """What became of a Thaw."""
+
+    outcome: str
+    task_uid: str | None
+    """The task that lives again."""
+    new: bool
+    sessions_closed: bool = False
+    """Whether its door has to open a new session, from a new container."""

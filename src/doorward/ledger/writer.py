@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ from doorward.ledger import store
 from doorward.ledger.chain import Head
 from doorward.ledger.channel import Channel
 from doorward.ledger.channel import channel as open_channel
+from doorward.ledger.lanes import Lanes, room
 from doorward.ledger.timekeeping import Pace
 from doorward.ledger.transaction import Statements, Transaction
 
@@ -35,7 +35,6 @@ Operation = Callable[[Transaction], T]
 Result = tuple[Any, BaseException | None]
 
 MAX_BATCH: Final = 256
-MAX_WAITING: Final = 4096
 _OURS: Final = "an error of ours; it is in the log"
 _LOG: Final = logging.getLogger("doorward.ledger")
 
@@ -80,7 +79,7 @@ class Writer:
         self._driver: Any = engine.dialect.loaded_dbapi
         self._pace = pace
         self._observer = observer or Quiet()
-        self._queue: queue.SimpleQueue[_Waiting[Any] | None] = queue.SimpleQueue()
+        self._queue: Lanes[_Waiting[Any] | None] = Lanes()
         self._waiting = 0
         self._connection: Any = None
         self._channel: Channel | None = None
@@ -98,19 +97,19 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, operation: Operation[T]) -> asyncio.Future[T]:
-        """Run `operation` in the next transaction; resolved once it is durable.
+    def submit(self, operation: Operation[T], *, vital: bool = False) -> asyncio.Future[T]:
+        """Run `operation` in the next transaction; resolved once it is durable. A vital one goes first.
 
         The future raises what the operation raised, or `Refusal(unavailable)`. Cancelling it does
         not undo anything: the operation may be committed already.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        if self._closed or self._waiting >= MAX_WAITING:
+        if self._closed or self._waiting >= room(vital=vital):
             future.set_exception(unavailable("the ledger takes no more requests"))
             return future
         self._waiting += 1
-        self._queue.put(_Waiting(operation, future, loop))
+        self._queue.put(_Waiting(operation, future, loop), vital=vital)
         return future
 
     def close(self) -> None:

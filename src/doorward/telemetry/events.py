@@ -25,6 +25,8 @@ class Event(StrEnum):
     TASK_PINNED = "task.pinned"
     TASK_ENDED = "task.ended"
     TASK_FROZEN = "task.frozen"
+    TASK_GRADED = "task.graded"
+    TASK_THAWED = "task.thawed"
     REVOCATION_LATCHED = "revocation.latched"
     GRANT_REQUESTED = "grant.requested"
     GRANT_ACTIVATED = "grant.activated"
@@ -45,14 +47,18 @@ MEANING: Final[Mapping[Event, str]] = {
     Event.FENCE_PROVEN: "Every probe that must fail did fail; the agent may start.",
     Event.FENCE_BREACHED: "A probe that must fail succeeded; the task is frozen.",
     Event.ACTION_PERMITTED: "The policy said yes, limits are reserved, a capability exists.",
-    Event.ACTION_DENIED: "The policy or a limit said no, with the code and the rule.",
+    Event.ACTION_DENIED: "The policy or a limit said no, with the code and the rule; or `count` such noes of"
+    " a minute together, by code.",
     Event.CAPABILITY_REDEEMED: "A connector consumed a capability and may act now.",
-    Event.REDEMPTION_REFUSED: "A connector presented a capability that is not good any more.",
+    Event.REDEMPTION_REFUSED: "A connector presented a capability that is not good any more; or `count` of"
+    " them in a minute together, by code.",
     Event.OUTCOME_REPORTED: "The connector said how the action ended.",
     Event.OUTCOME_LOST: "No outcome came in time; the action counts as unknown and is not repeated.",
     Event.TASK_PINNED: "The broker took the role's contents as they were when the task was accepted.",
     Event.TASK_ENDED: "The task is over; nothing of it is decided any more.",
-    Event.TASK_FROZEN: "The task did what only theft or a broken fence explains.",
+    Event.TASK_FROZEN: "The task gets nothing until a person thaws it, with the cause and its story.",
+    Event.TASK_GRADED: "What the task did made it slow, in need of people, or calm again.",
+    Event.TASK_THAWED: "A person let a frozen task live again, by name and with the reason.",
     Event.REVOCATION_LATCHED: "A Revocation was taken into the ledger and holds from here on.",
     Event.GRANT_REQUESTED: "People are asked about one action with exactly these arguments.",
     Event.GRANT_ACTIVATED: "Enough people agreed, or a use came back; the action may happen.",

@@ -17,6 +17,7 @@ from waiting import until
 
 from doorward.core import digest
 from doorward.core.action import Action
+from doorward.core.grade import Cause
 from doorward.door.broker import Broker as Door
 from doorward.errors import Code, Refusal
 from doorward.kube import Object, Resource, resources
@@ -410,7 +411,7 @@ async def test_a_restarted_broker_knows_its_sessions(tmp_path: Path) -> None:
     async with settled(tmp_path) as world, world.door(key) as door, world.door(frozen) as other:
         await opened(world, door)
         await opened(world, other, "fix-2")
-        await world.ledger.freeze("fix-2-uid", "because")
+        await world.ledger.freeze("fix-2-uid", "because", Cause.FENCE_BREACH)
         sessions = door._session, other._session
     async with settled(tmp_path) as world, world.door(key) as door, world.door(frozen) as other:
         world.tell(resources.AGENT_TASKS, task())

@@ -8,16 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from town import NAMESPACE, RELEASE, revocation
 from waiting import until
 
 from doorward.broker import epochs, heartbeat
 from doorward.broker.canaries import Canaries
+from doorward.broker.conduct import Conduct
 from doorward.broker.epochs import establish, judge
+from doorward.broker.excess import Excess
 from doorward.broker.facts import Facts, Latch
+from doorward.broker.grading import Thresholds
 from doorward.broker.heartbeat import Heartbeat
 from doorward.broker.informers import Feed
 from doorward.broker.keyring import PUBLISHED_SECONDS, RETIRED_SECONDS, KeyRing, _order
+from doorward.broker.metrics import Metrics
 from doorward.broker.sessions import Sessions
 from doorward.broker.settings import CanaryAddress, Settings, canaries
 from doorward.core import settings as env
@@ -251,7 +256,9 @@ async def test_nothing_waits_behind_what_cannot_be_written(tmp_path: Path) -> No
     """A Revocation is latched although a consequence before it fails again and again."""
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     nowhere = Client(Access("http://127.0.0.1:1", ssl.create_default_context(), Credentials(None)))
-    feed = Feed(nowhere, Facts(RELEASE), Sessions(system), ledger)
+    counted = (Thresholds(), 600.0, 10.0, 1000, Excess(30), Excess(120))
+    conduct = Conduct(ledger, Metrics(CollectorRegistry()), system, *counted)
+    feed = Feed(nowhere, Facts(RELEASE), Sessions(system), ledger, conduct)
     unwritable = Latch("first", ("everything",), NAMESPACE, "first", "half a pair: \ud800")
     written = Latch("second", ("everything",), NAMESPACE, "second", "because")
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from doorward.core.decision import Denial, Reservation
+from doorward.core.grade import Cause
 from doorward.errors import Code, Refusal
 from doorward.ledger import Counted, Denied, Granted, GrantRow, Question, Redeemed
 
@@ -127,7 +128,7 @@ async def test_five_questions_wait_at_most(book: Any) -> None:
 async def test_a_frozen_task_asks_nobody(book: Any) -> None:
     """Whoever gets nothing whatever people say does not ask them."""
     session = await book.session()
-    await book.ledger.freeze("task-uid", "theft")
+    await book.ledger.freeze("task-uid", "theft", Cause.SESSION_THEFT)
     found = await book.ledger.question(session, QUESTION)
 
     assert isinstance(found, Denial)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from doorward.core.decision import Reservation
+from doorward.core.grade import Cause
 from doorward.errors import Code, Refusal
 from doorward.ledger import Redeemed, redemptions
 
@@ -135,7 +136,7 @@ async def test_frozen_ended_and_expired_spend_nothing(book: Any) -> None:
     book.now += 60
     expired = await code_of(book.ledger.redeem(book.claim(jti), "epoch-1"))
     book.now -= 60
-    await book.ledger.freeze("task-uid", "r")
+    await book.ledger.freeze("task-uid", "r", Cause.FENCE_BREACH)
     frozen = await code_of(book.ledger.redeem(book.claim(jti), "epoch-1"))
     await book.ledger.end("task-uid", "r")
     ended = await code_of(book.ledger.redeem(book.claim(jti), "epoch-1"))

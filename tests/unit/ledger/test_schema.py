@@ -67,4 +67,4 @@ def test_every_statement_has_a_text_for_postgresql() -> None:
 
     assert len(texts) > 25
     assert all("?" not in text for text in texts)
-    assert len(tables) == 13
+    assert len(tables) == 14

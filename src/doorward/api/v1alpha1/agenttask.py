@@ -25,6 +25,7 @@ from doorward.api.v1alpha1.base import (
 )
 from doorward.api.v1alpha1.bounds import Tokens
 from doorward.api.v1alpha1.conditions import Conditions
+from doorward.api.v1alpha1.conduct import Conduct
 from doorward.api.v1alpha1.fields import (
     Bytes,
     Compute,
@@ -199,6 +200,8 @@ class AgentTaskStatus(Observed):
     """Accepted, PolicyReady, IdentityReady, FenceProven, Running and Complete."""
     observed_generation: Generation = 0
     """The generation of the spec that this status speaks of."""
+    conduct: Conduct | None = None
+    """How the broker treats the task after what it did; absent while it never gave reason."""
     pod_name: Annotated[str | None, StringConstraints(max_length=253)] = None
     """The pod of this task; there is never a second one."""
     started_at: Timestamp | None = None
@@ -219,6 +222,7 @@ class AgentTask(Resource):
             Column("Phase", ".status.phase", description="Where the task stands."),
             reason_of("Accepted"),
             AGE,
+            Column("Conduct", ".status.conduct.grade", priority=1, description="How it is treated."),
             Column("Pod", ".status.podName", priority=1, description="Pod of the task."),
             Column("Requested By", ".spec.requestedBy", priority=1, description="Who wants this done."),
             Column("Deadline", ".spec.deadline", priority=1, description="Longest run."),
