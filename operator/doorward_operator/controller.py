@@ -187,6 +187,7 @@ class Controller:
                 break
             wrote = True
             if plan.create is not None:
+                self._world.seats.promise(task)  # before anybody else is looked at
                 rejected = await self._create(task, plan.create)
                 continue
             if not await self._carry_out(task, observed, plan):
@@ -199,9 +200,8 @@ class Controller:
         self._parts.queue.add_at(key, self._parts.queue.clock() + when - self._parts.now())
 
     def _plan(self, task: Object, observed: Observed, rejected: ApiError | None) -> Plan:
-        now = self._parts.now()
-        if rejected is not None:
-            observed = dataclasses.replace(observed, rejection=rejected.message)
+        now, rejection = self._parts.now(), "" if rejected is None else rejected.message
+        observed = dataclasses.replace(observed, rejection=rejection, waits=self._world.waits(task))
         try:
             model = AgentTask.parse(task)
         except Refusal as refusal:
@@ -225,12 +225,14 @@ class Controller:
     async def _create(self, task: Object, pod: Object) -> ApiError | None:
         """Make the pod; a definite no of the API server is returned, for the status."""
         if not await self._is_current(task):
+            self._world.seats.withdraw(task)
             return None
         try:
             self._world.pods.put(await self._parts.writer.create_pod(pod))
         except ApiError as error:
             if error.transient:
                 raise
+            self._world.seats.withdraw(task)
             return error
         return None
 

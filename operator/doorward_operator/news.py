@@ -31,6 +31,7 @@ class News:
         self._world = world
         self._queue = queue
         self._on_enrolment = on_enrolment
+        world.on_turn = queue.add
 
     def task(self, found: Mapping[str, Any], *, gone: bool) -> None:
         """A task was made, changed or deleted."""

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     FENCE_PROVEN = "FenceProven"
     FENCE_PENDING = "FencePending"
     DOOR_FAILING = "DoorFailing"
+    WAITING_FOR_OTHERS = "WaitingForOthers"
     POD_REFUSED = "PodRefused"
     POD_PENDING = "PodPending"
     UNSCHEDULABLE = "Unschedulable"
@@ -64,6 +65,7 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.FENCE_PROVEN: "The door has opened its session and found every forbidden address closed.",
     Reason.FENCE_PENDING: "The door has not yet opened its session and proved the fence.",
     Reason.DOOR_FAILING: "The door ended or cannot start; the agent does not start without it.",
+    Reason.WAITING_FOR_OTHERS: "The role, or the person who asked, has as many tasks as may be at a time.",
     Reason.POD_REFUSED: "The API server refused the pod: a quota, a policy or a webhook.",
     Reason.POD_PENDING: "The pod is on its way to a node.",
     Reason.UNSCHEDULABLE: "No node fits the pod.",

@@ -45,6 +45,8 @@ DOOR_LEAVES_WITHIN: Final = 60.0
 """Seconds after the agent's end that kubelet has for the sidecar, before the pod is deleted with its log."""
 READABLE_WITHIN: Final = 30.0
 """Seconds after which a namespace that cannot be read is reported."""
+WAIT_SECONDS: Final = 300.0
+"""When a task that waits for others is looked at again, should nobody have called it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Observed:
     pod: Object | None = None
     foreign_pods: tuple[str, ...] = ()
     """Names of the pods in the namespace that run and that Doorward did not make."""
+    waits: bool = False
+    """Whether the role has as many tasks as it may have at the same time."""
     rejection: str = ""
     """What the API server said to the last attempt to make the pod."""
 
@@ -159,9 +163,16 @@ def _before_the_pod(task: AgentTask, observed: Observed, now: float, settings: R
     except Refusal as refusal:
         return _report(task, _not_accepted(_from_refusal(refusal)), now)
     around = _surroundings(role, observed, settings)
-    if all(verdict.holds for verdict in around.values()) and not observed.rejection:
+    ready = all(verdict.holds for verdict in around.values())
+    if ready and not observed.rejection and not observed.waits:
         return Plan(create=pod)
     verdicts = {ConditionType.ACCEPTED: _holds(Reason.ACCEPTED), **around}
+    if observed.waits:
+        remedy = "It begins when another has ended; the role's ceilings.tasks say how many may run."
+        verdicts[ConditionType.RUNNING] = Verdict(
+            holds=False, finding=finding(Reason.WAITING_FOR_OTHERS, remedy)
+        )
+        return _report(task, Report(Phase.PENDING, verdicts), now, requeue_at=now + WAIT_SECONDS)
     if observed.rejection:
         rejected = finding(Reason.POD_REFUSED, observed.rejection)
         verdicts[ConditionType.RUNNING] = Verdict(holds=False, finding=rejected)

@@ -28,8 +28,11 @@ class Store:
         self,
         trim: Callable[[Mapping[str, Any]], Object],
         group: Callable[[Object], str] | None = None,
+        told: Callable[[Object | None, Object | None], None] | None = None,
     ) -> None:
+        """`told` hears of each change, with the object before and after it."""
         self._trim = trim
+        self._told = told or _nobody
         self._group = group
         self._groups: dict[Name, set[Name]] = {}
         self._objects: dict[Name, Object] = {}
@@ -68,6 +71,7 @@ class Store:
         self._objects[key] = fresh
         if self._group is not None:
             self._groups.setdefault((key[0], self._group(fresh)), set()).add(key)
+        self._told(known, fresh)
         return True
 
     def remove(self, found: Mapping[str, Any]) -> bool:
@@ -80,12 +84,15 @@ class Store:
         if known is None or uid_of(known) != uid_of(gone):
             return False
         self._drop(_key(gone))
+        self._told(known, None)
         return True
 
     def clear(self, namespace: str) -> None:
         """Forget a namespace that is not followed any more."""
         for key in self.names(namespace):
+            known = self._objects[key]
             self._drop(key)
+            self._told(known, None)
 
     def _drop(self, key: Name) -> None:
         found = self._objects.pop(key)
@@ -103,6 +110,10 @@ class Store:
             for key, found in self.entries()
             if key not in names and version_of(found) <= int(version or 0)
         ]
+
+
+def _nobody(before: Object | None, after: Object | None) -> None:
+    """Hear nothing."""
 
 
 def _key(found: Object) -> Name:

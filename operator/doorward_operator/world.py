@@ -14,6 +14,7 @@ from doorward.render import made_for, names, orphaned, pod_name, role_object
 from doorward_operator import linting, trim
 from doorward_operator.pods import Finding, has_ended
 from doorward_operator.reconcile import Observed
+from doorward_operator.seats import Seats, bounded
 from doorward_operator.store import Store
 
 M = TypeVar("M", bound=Resource)
@@ -40,7 +41,7 @@ class World:
     """The caches, and views over them."""
 
     def __init__(self) -> None:
-        self.tasks = Store(trim.task)
+        self.tasks = Store(trim.task, told=self._task_changed)
         self.roles = Store(trim.whole)
         self.connectors = Store(trim.whole)
         self.namespaces = Store(trim.namespace)
@@ -49,6 +50,9 @@ class World:
         self.accounts = Store(trim.account)
         self.unreadable: dict[str, float] = {}
         """Enrolled namespaces whose pods and policies are not known yet, and since when."""
+        self.seats = Seats()
+        self.on_turn: Callable[[Key], None] = _nobody
+        """Told of each task whose turn it is, because another has ended."""
         self._obstacles: dict[str, tuple[tuple[int, ...], Finding | None]] = {}
         self._parsed: dict[str, tuple[str, Resource | Refusal]] = {}
 
@@ -70,6 +74,22 @@ class World:
             pod=owned(self.pods.get(namespace, name), task["metadata"]["uid"]),
             foreign_pods=self.foreign_pods(namespace),
         )
+
+    def waits(self, task: Object) -> bool:
+        """Whether the task has to wait for others of its role to end."""
+        role = self.usable_role(task["metadata"]["namespace"], str(task.get("spec", {}).get("role", "")))
+        return role is not None and not self.seats.admits(task, role.spec.ceilings)
+
+    def _task_changed(self, before: Object | None, after: Object | None) -> None:
+        """Whoever may begin now is looked at; nobody else of a long line is."""
+        found = after or before
+        if not self.seats.note(before, after) or found is None:
+            return
+        namespace, name = found["metadata"]["namespace"], str(found.get("spec", {}).get("role", ""))
+        role = self.usable_role(namespace, name)
+        if role is not None and bounded(role.spec.ceilings):
+            for task in self.seats.next((namespace, name), role.spec.ceilings):
+                self.on_turn(Key(TASK, namespace, task))
 
     def policies_besides(self, namespace: str, *besides: str) -> tuple[Object, ...]:
         """All NetworkPolicies of a namespace but those of these names."""
@@ -156,6 +176,10 @@ def owned(pod: Object | None, uid: str) -> Object | None:
 
 def _group_of(pod: Object) -> str:
     return made_for(pod) or _FOREIGN
+
+
+def _nobody(_: Key) -> None:
+    """Nobody listens yet."""
 
 
 def _everything(_: Object) -> str:

@@ -302,3 +302,30 @@ def test_a_refused_pod_is_explained(place: Any, replicas: Any, kubectl: Kubectl)
 
     kubectl("delete", "resourcequota", "none", "-n", place.namespace)
     place.pod(seconds=60)
+
+
+def test_tasks_of_a_role_begin_one_after_the_other(place: Any, replicas: Any) -> None:
+    """Above `ceilings.tasks` a task is accepted and waits; it begins when the one before has ended."""
+    role = place.get("agentrole", "fixer")
+    place.kubectl.apply({**role, "spec": {**role["spec"], "ceilings": {"tasks": 1}}})
+    place.task("one")
+    until(lambda: place.phase("one") or True, "the first task")
+    replicas.start()
+    first = place.pod()
+    until(lambda: place.phase("one") == "Starting", "the first to begin")
+    for name in ("two", "three"):
+        place.task(name)
+        until(
+            lambda name=name: place.condition("Running", name).get("reason") == "WaitingForOthers",
+            "a task to wait",
+        )
+    waiting = [place.condition("Accepted", name)["status"] for name in ("two", "three")]
+    before = [pod["metadata"]["name"] for pod in place.all("pods")]
+    place.set_pod_status(first["metadata"]["name"], **finished(0))
+    until(lambda: place.phase("two") == "Starting", "the second to begin")
+    writes = place.writes()
+
+    assert (waiting, before) == (["True", "True"], [first["metadata"]["name"]])
+    assert place.condition("Running", "three")["reason"] == "WaitingForOthers"
+    assert writes.count(("create", "pods")) == 2
+    assert writes.count(("patch", "agenttasks/status")) <= 6

@@ -371,3 +371,18 @@ def test_a_task_that_is_being_deleted_loses_its_pod(
 def test_each_reason_has_its_sentence() -> None:
     """A reason without a sentence could not be looked up."""
     assert set(SENTENCES) == set(Reason)
+
+
+def test_a_task_above_the_ceiling_is_accepted_and_waits(
+    make_observed: MakeObserved, settings: RenderSettings
+) -> None:
+    """It says why it does not run, is written once, and makes no pod until it is called."""
+    plan = reconcile(task(), make_observed(waits=True), NOW, settings)
+    assert plan.status is not None
+    found = {item.type: (item.status, item.reason) for item in plan.status.conditions}
+    waiting = task(**plan.status.model_dump(mode="json", by_alias=True, exclude_none=True))
+    again = reconcile(waiting, make_observed(waits=True), NOW + 100, settings)
+    called = reconcile(waiting, make_observed(), NOW + 100, settings)
+
+    assert (found["Accepted"], found["Running"]) == (("True", "Accepted"), ("False", "WaitingForOthers"))
+    assert [plan.create, again.writes, called.create is None] == [None, False, False]
