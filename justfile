@@ -62,3 +62,7 @@ fuzz-admission seconds="300":
     mkdir -p .lab/admission
     PYTHONPATH=tests/support hack/lab python tests/fuzz/admission.py -max_total_time={{seconds}} -max_len=16384 \
         -timeout=20 -artifact_prefix=.lab/fault- .lab/admission
+
+# durable decisions a second on SQLite and PostgreSQL, beside what the disk can do: a minute, on a quiet machine
+bench-ledger *args:
+    PYTHONPATH=tests/support:hack {{python}} tests/bench/ledger {{args}}

@@ -63,6 +63,11 @@ class Book:
         self.ledger.close()
         self.start()
 
+    @staticmethod
+    def terms_of(epoch: str, max_denials: int) -> Terms:
+        """Terms of an epoch."""
+        return Terms(epoch, 60, max_denials, over_limit)
+
     async def session(self, pin: Pin = PIN, door: Door = DOOR) -> str:
         """Id of an open session."""
         opened = await self.ledger.open_session(pin, door, last_try=True)

@@ -35,6 +35,7 @@ from doorward.kube import Access, Change, ChangeType, Identity, Object, Resource
 from doorward.ledger import Ledger
 from doorward.render import RenderSettings, render_pod
 from doorward.serving import client_context
+from doorward.tokens import keys as signing
 
 NAMESPACE = "agents"
 RELEASE = "doorward-system"
@@ -124,6 +125,8 @@ class Town:
     """User -> what they may do to the role: `approve`, `use`, or `approve/<rule>` for a rule alone."""
     made_at: str = ""
     """Creation time of Grants; now if empty."""
+    looks: int = 0
+    """How often Revocations were read live."""
 
     async def review(self, token: str, audience: str) -> Identity:
         """See `Cluster`."""
@@ -147,6 +150,7 @@ class Town:
     async def revocations(self, namespace: str) -> list[Object]:
         """See `Cluster`."""
         self._up()
+        self.looks += 1
         return [item for item in self.taken_back if item["metadata"]["namespace"] == namespace]
 
     async def make_grant(self, body: Object) -> Object:
@@ -193,6 +197,11 @@ class World:
         kind = ChangeType.GONE if gone else ChangeType.PRESENT
         self.follow_ups = self.broker.facts.apply(resource, Change(kind, found))
         self.broker.clerk.heard(resource, Change(kind, found))
+
+    def take_over(self, other: World) -> None:
+        """Hear what another broker has heard of tasks."""
+        for found in other.town.tasks.values():
+            self.tell(resources.AGENT_TASKS, found)
 
     def run_task(self, name: str = "fix-1", address: str = "127.0.0.1", **spec: Any) -> str:
         """A task and its pod, running; gives the token of its door."""
@@ -281,26 +290,58 @@ def door_status(container: str = "containerd://1", restarts: int = 0) -> Object:
     }
 
 
+@dataclass(frozen=True)
+class Estate:
+    """What several brokers of one cluster have in common."""
+
+    town: Town
+    authority: Authority
+    url: str
+    """Address of the ledger."""
+    checkpoint: Path | None = None
+    """The key that signs epochs, where it is shared."""
+
+
 @asynccontextmanager
 async def settled(folder: Path, rule: dict[str, Any] | None = None, **settings: Any) -> AsyncIterator[World]:
     """A world with one role, one Connector and a canary for each protocol in it."""
+    estate = Estate(Town(), Authority(folder), f"sqlite:///{folder / 'ledger.db'}")
+    async with canaries() as known, _settled(folder, estate, rule, {"canaries": known, **settings}) as world:
+        yield world
+
+
+@asynccontextmanager
+async def both(folder: Path, url: str, **settings: Any) -> AsyncIterator[tuple[World, World]]:
+    """Two brokers on one ledger in one cluster; news are told to each."""
+    (folder / "checkpoint.pem").write_bytes(signing.generate())
+    estate = Estate(Town(), Authority(folder), url, folder / "checkpoint.pem")
+    async with (
+        canaries() as known,
+        _settled(folder / "one", estate, None, {"canaries": known, **settings}) as one,
+        _settled(folder / "two", estate, None, {"canaries": known, **settings}) as two,
+    ):
+        await one.broker.keyshare.learn()
+        yield one, two
+
+
+@asynccontextmanager
+async def canaries() -> AsyncIterator[tuple[CanaryAddress, ...]]:
+    """One that answers, for each protocol."""
     async with canary.serving("127.0.0.1", 0) as port:
-        canaries = tuple(CanaryAddress(name, "127.0.0.1", port, name) for name in ("tcp", "udp"))
-        async with _settled(folder, rule, {"canaries": canaries, **settings}) as world:
-            yield world
+        yield tuple(CanaryAddress(name, "127.0.0.1", port, name) for name in ("tcp", "udp"))
 
 
 @asynccontextmanager
 async def _settled(
-    folder: Path, rule: dict[str, Any] | None, settings: dict[str, Any]
+    folder: Path, estate: Estate, rule: dict[str, Any] | None, settings: dict[str, Any]
 ) -> AsyncIterator[World]:
     values = {"kubelet_seconds": 0.3, "heartbeat_seconds": 3600.0, **settings}
-    authority, town = Authority(folder), Town()
+    authority, town = estate.authority, estate.town
     render = RenderSettings("registry.example/door:1", "10.96.0.1", authority.bundle)
     in_force = [render]
-    ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
+    ledger = Ledger(estate.url)
     try:
-        keyring = KeyRing(folder / "keys", 30, system)
+        keyring = KeyRing(folder / "keys", 30, system, estate.checkpoint)
         epoch = await epochs.establish(ledger, keyring.checkpoint, "https://broker.test", None, system())
 
         async def resolve(_: str, __: int) -> str:
@@ -317,6 +358,9 @@ async def _settled(
             places=Places(resolve),
         )
         await broker.load()
+        if ledger.shared:
+            await broker.keyshare.publish()
+            await broker.keyshare.learn()
         broker.heartbeat.seen(broker.heartbeat.next_mark())
         tls = authority.server("doorward-broker.test").context
         await broker.canaries.probe()

@@ -187,6 +187,10 @@ class Effects:
         if len(self._known) > self._most:
             del self._known[next(iter(self._known))]
 
+    def knows(self, jti: str) -> bool:
+        """Whether the effect of a capability is among them."""
+        return jti in self._known
+
     def reversible(self, jti: str) -> bool:
         """Whether the capability is known to do nothing beyond a draft."""
         found = self._known.get(jti)

@@ -85,7 +85,7 @@ class Doors:
 
     async def fence(self, request: Request) -> web.StreamResponse:
         """`POST /v1/fence`: what the door's probes found; one that got through freezes the task."""
-        opened = self._authenticate(request)
+        opened = await self._authenticate(request)
         probes = parse_probes(request.json())
         through = [probe["name"] for probe in probes if not probe["blocked"]]
         if through:
@@ -99,34 +99,40 @@ class Doors:
             )
             opened.fence_proven = True
         opened.fenced_at = came
+        if self.ledger.shared:
+            await self.ledger.fence(opened.session.id, self.clock() - (self.sessions.monotonic() - came))
         return serving.empty()
 
     async def show_canaries(self, request: Request) -> web.StreamResponse:
         """`GET /v1/canaries`: which canaries live at this moment."""
-        self._authenticate(request)
+        await self._authenticate(request)
         return serving.json({"canaries": self.canaries.document()})
 
     async def actions(self, request: Request) -> web.StreamResponse:
         """`GET /v1/actions`: what exists for this task."""
-        opened = self._authenticate(request)
+        opened = await self._authenticate(request)
         self.heartbeat.check()
         return serving.json({"actions": await self.decider.actions(opened)})
 
     async def decide(self, request: Request) -> web.StreamResponse:
         """`POST /v1/decisions`: a capability for one action, or the no."""
-        opened = self._authenticate(request)
+        opened = await self._authenticate(request)
         self.heartbeat.check()
         self.sessions.check_fence(opened)
         return serving.json(await self.decider.decide(opened, request.json(), self.keys()))
 
     async def grant(self, request: Request) -> web.StreamResponse:
         """`GET /v1/grants/{name}?wait=`: how a Grant of this task stands, at once or when that changes."""
-        opened = self._authenticate(request)
+        opened = await self._authenticate(request)
         wait = parse_wait(request.query)
         return serving.json(await self.decider.people.standing(opened, request.params["name"], wait))
 
-    def _authenticate(self, request: Request) -> Open:
+    async def _authenticate(self, request: Request) -> Open:
         self._take(self.peers, request.peer, request.peer)
+        if self.ledger.shared:
+            proof = self.sessions.verified(request)
+            known = await self.ledger.attend(proof.session or "", proof.thumbprint, request.peer, proof.nonce)
+            self.sessions.meet(known, self.clock())
         opened = self.sessions.authenticate(request)
         cost = self.conduct.cost(opened.session.task_uid)
         self._take(self.calls, opened.session.id, request.peer, cost)
@@ -150,6 +156,8 @@ class Doors:
         token = parse_token(request.json())
         self.heartbeat.check()
         claimed = await self.opener.identify(token, request.peer)
+        if self.ledger.shared:
+            await self.ledger.use_proof(proof.thumbprint, proof.nonce)
         found = claimed.task
         if self.facts.is_revoked(found.metadata.namespace, found.metadata.name, found.spec.role):
             raise Refusal(Code.REVOKED, "the task was revoked", ask="a person has to apply a new task")

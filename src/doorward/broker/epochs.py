@@ -79,7 +79,9 @@ async def establish(
     fresh = _new(
         keys, issuer, epoch.number + 1 if epoch else 1, now, trusts_after=now if verdict.loss else 0.0
     )
-    return await ledger.begin_epoch(fresh, cause=verdict.cause, loss=verdict.loss)
+    return await ledger.begin_epoch(
+        fresh, epoch.id if epoch else None, cause=verdict.cause, loss=verdict.loss
+    )
 
 
 def _new(keys: SigningKeys, issuer: str, number: int, now: float, *, trusts_after: float) -> Epoch:

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from doorward.core.clock import Clock
 from doorward.errors import ConfigError
@@ -29,17 +33,32 @@ _LOG: Final = log.get(__name__)
 class KeyRing:
     """Keys in one directory."""
 
-    def __init__(self, directory: Path, days: int, clock: Clock) -> None:
-        """Make what is missing. Raises `ConfigError` when the directory cannot be used."""
+    def __init__(self, directory: Path, days: int, clock: Clock, checkpoint: Path | None = None) -> None:
+        """Make what is missing. Raises `ConfigError` when the directory cannot be used.
+
+        `checkpoint` is the file of the key that signs epochs, where several brokers share it.
+        """
         self._directory = directory
+        self._shared = checkpoint
+        self._others: Mapping[str, Ed25519PublicKey] = {}
         self._days = days
         self._clock = clock
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.checkpoint = self._checkpoint()
-            self.keys = self.refresh()
+            self.own = self.refresh()
         except (OSError, ValueError) as error:
             raise ConfigError(f"DOORWARD_KEYS: {directory}: {error}") from error
+
+    @property
+    def keys(self) -> SigningKeys:
+        """Those that sign here, and the public ones of the other brokers."""
+        return self._all
+
+    def learn(self, others: Mapping[str, Ed25519PublicKey]) -> None:
+        """Take over what the other brokers sign with; what they do not say any more is forgotten."""
+        self._others = others
+        self._all = replace(self.own, others=others)
 
     def refresh(self) -> SigningKeys:
         """Make a new key when the newest is too old, drop those that are over, and give the rest."""
@@ -51,8 +70,9 @@ class KeyRing:
         order = _order(made, now)
         for over in set(made) - set(order):
             self._path(over).unlink()
-        self.keys = signing.load([self._path(at).read_bytes() for at in order])
-        return self.keys
+        self.own = signing.load([self._path(at).read_bytes() for at in order])
+        self.learn(self._others)
+        return self.own
 
     def _made(self) -> list[int]:
         return sorted(int(path.stem) for path in self._directory.glob("[0-9]*.pem"))
@@ -61,8 +81,8 @@ class KeyRing:
         return self._directory / f"{made}.pem"
 
     def _checkpoint(self) -> SigningKeys:
-        path = self._directory / "checkpoint.pem"
-        if not path.exists():
+        path = self._shared or self._directory / "checkpoint.pem"
+        if self._shared is None and not path.exists():
             _write(path, signing.generate())
         return signing.load([path.read_bytes()])
 

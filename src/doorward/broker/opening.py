@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,7 +44,7 @@ class Opener:
     ledger: Ledger
     renderings: Callable[[dt.datetime], Sequence[RenderSettings]]
     """What a pod made at that time may be rendered with, the settings in force now first."""
-    pinned: Callable[[str], AgentRole | None]
+    pinned: Callable[[str], Awaitable[AgentRole | None]]
     """The role as it was pinned for a task UID; None before its first session."""
     clock: Clock
     wait_seconds: float
@@ -60,7 +60,7 @@ class Opener:
         check_pod(pod, identity, peer)
         found = await self.cluster.task(namespace, _owner(pod)[1])
         task = check_task(found, _owner(pod)[0])
-        claimed = Claimed(_there(pod), task, self.pinned(task.metadata.uid) or self._role(task))
+        claimed = Claimed(_there(pod), task, await self.pinned(task.metadata.uid) or self._role(task))
         self._check_render(claimed)
         return claimed
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from prometheus_client import CollectorRegistry
 
 from doorward import serving
+from doorward.api.v1alpha1 import AgentRole
 from doorward.broker import epochs, heartbeat
 from doorward.broker.canaries import Canaries
 from doorward.broker.clerk import Clerk
@@ -28,6 +29,7 @@ from doorward.broker.hands import HandsRoutes, public_routes
 from doorward.broker.heartbeat import Heartbeat
 from doorward.broker.informers import Feed
 from doorward.broker.keyring import KeyRing
+from doorward.broker.keyshare import KeyShare
 from doorward.broker.metrics import Metrics
 from doorward.broker.opening import Opener
 from doorward.broker.parking import Parking
@@ -50,6 +52,9 @@ T = TypeVar("T")
 _LOG: Final = log.get(__name__)
 _SWEEP_SECONDS: Final = 5.0
 _KEYS_SECONDS: Final = 3600.0
+_GUARD_SECONDS: Final = 0.5
+_EPOCH_SECONDS: Final = 10.0
+"""How long the broker that began an epoch may take to say so outside of the ledger."""
 
 
 @dataclass
@@ -87,6 +92,8 @@ class Broker:
             clock=self.clock,
         )
         self.people = People(self.ledger, parking, self.clerk)
+        self.keyshare = KeyShare(self.ledger, self.keyring, settings.issuer, self.clock)
+        self.ledger.serve(self.epoch.id)
         self.metrics.watch(lambda: len(self.sessions), lambda: self.heartbeat.age)
 
     def doors(self) -> App:
@@ -146,11 +153,19 @@ class Broker:
             if row.state == "live":
                 held = standing_of(row.grade, row.cause, row.story, row.graded_until)
                 self.conduct.restore(row.uid, held)
-        self.sessions.load(rows, await asyncio.to_thread(reader.open_sessions))
+        # With several brokers each session is read when its door calls: another may hear of its fence.
+        found = [] if self.ledger.shared else await asyncio.to_thread(reader.open_sessions)
+        self.sessions.load(rows, found)
 
     async def anchor(self) -> str:
         """What the heartbeat keeps outside the ledger."""
         return heartbeat.anchor_text(self.epoch.id, await self.ledger.head())
+
+    async def guard(self) -> None:
+        """Raise `ConfigError` when the ledger is not the one that this process began with."""
+        while self.ledger.lost is None:  # noqa: ASYNC110 - the writer's thread knows no events of the loop
+            await asyncio.sleep(_GUARD_SECONDS)
+        raise ConfigError(f"the ledger is lost to this process, which has to start again: {self.ledger.lost}")
 
     async def sweep(self) -> None:
         """Settle lost outcomes for ever."""
@@ -205,10 +220,17 @@ class Broker:
             facts=self.facts,
             ledger=self.ledger,
             renderings=self.renderings,
-            pinned=self.sessions.roles.get,
+            pinned=self._pinned,
             clock=time.monotonic,
             wait_seconds=self.settings.kubelet_seconds,
         )
+
+    async def _pinned(self, task_uid: str) -> AgentRole | None:
+        known = self.sessions.roles.get(task_uid)
+        if known is not None or not self.ledger.shared:
+            return known
+        found = await asyncio.to_thread(self.ledger.reader.pinned_role, task_uid)
+        return AgentRole.model_validate_json(found) if found else None
 
     def _decider(self) -> Decider:
         settings = self.settings
@@ -265,13 +287,16 @@ async def serve(
                     broker.canaries.run(),
                     broker.clerk.run(feed.is_filled),
                     broker.sweep(),
+                    broker.guard(),
                     broker.rotate(),
+                    *([broker.keyshare.run()] if broker.ledger.shared else []),
                     certificates.watch(),
                 )
             ]
             starting.clear()
             await _unless(stop, certificates.ready())
             await _unless(stop, feed.filled())
+            await _unless(stop, broker.keyshare.known())
             await _listen(broker, certificates, stop)
             broker.conduct.look(everything=True)
             await _attempted(broker.conduct.settle())
@@ -292,7 +317,7 @@ async def _listen(broker: Broker, certificates: serving.Certificates, stop: asyn
 
 async def start(settings: Settings, registry: CollectorRegistry, api: Client, places: Places) -> Broker:
     """The broker with its ledger, in the epoch in force. Raises `ConfigError`."""
-    keyring = KeyRing(settings.keys, settings.key_days, system)
+    keyring = KeyRing(settings.keys, settings.key_days, system, settings.checkpoint_key)
     observer = _Late()
     try:
         ledger = await asyncio.to_thread(Ledger, settings.ledger, system, observer)
@@ -300,8 +325,7 @@ async def start(settings: Settings, registry: CollectorRegistry, api: Client, pl
         name = "DOORWARD_LEDGER_FILE" if settings.ledger_file else "DOORWARD_LEDGER_URL"
         raise ConfigError(f"{name}: the ledger cannot be opened: {error}") from error
     try:
-        left = heartbeat.anchor_of(await _last_beat(api, settings.namespace))
-        epoch = await epochs.establish(ledger, keyring.checkpoint, settings.issuer, left, system())
+        epoch = await _epoch(settings, ledger, keyring, api)
         address = settings.broker_ip or await _own_address(settings)
         broker = Broker(
             settings=settings,
@@ -315,10 +339,33 @@ async def start(settings: Settings, registry: CollectorRegistry, api: Client, pl
         )
         observer.metrics = broker.metrics
         await broker.load()
+        if ledger.shared:
+            await broker.keyshare.publish()
+            await broker.keyshare.learn()
     except BaseException:
         ledger.close()
         raise
     return broker
+
+
+async def _epoch(settings: Settings, ledger: Ledger, keyring: KeyRing, api: Client) -> Epoch:
+    """The epoch in force, told to the world outside of the ledger before anything else is done in it."""
+    deadline = time.monotonic() + _EPOCH_SECONDS
+    while True:
+        left = heartbeat.anchor_of(await _last_beat(api, settings.namespace))
+        found = await ledger.epoch()
+        # Another broker may have begun one a moment ago, and not have said so yet.
+        behind = ledger.shared and found is not None and left is not None and left[0] != found.id
+        if behind and time.monotonic() < deadline:
+            await asyncio.sleep(1.0)
+            continue
+        epoch = await epochs.establish(ledger, keyring.checkpoint, settings.issuer, left, system())
+        if epoch != found:
+            text = heartbeat.anchor_text(epoch.id, await ledger.head())
+            await api.apply(
+                resources.LEASES, heartbeat.lease(settings.namespace, text), manager=heartbeat.NAME
+            )
+        return epoch
 
 
 async def _last_beat(api: Client, namespace: str) -> dict[str, object] | None:

@@ -16,6 +16,7 @@ from doorward.broker.decisions import Effects
 from doorward.broker.facts import Facts, latch_of
 from doorward.broker.metrics import Metrics
 from doorward.core.clock import Clock
+from doorward.core.effect import Effect
 from doorward.core.strictjson import Json
 from doorward.errors import Code, Refusal
 from doorward.ledger import Claim, Ledger, Redeemed, Report
@@ -118,7 +119,7 @@ class Redeemer:
     async def _spend(
         self, found: Capability, hands: Hands, attempt: tuple[str, str], *, quiet: bool
     ) -> Redeemed:
-        if not self.effects.reversible(found.id):
+        if not await self._reversible(found.id):
             await self._look_closely(found)
         await self._heed_news(found, hands, attempt[0], quiet=quiet)
         claim = Claim(found.id, found.audience, found.digest, found.epoch, hands.username, *attempt)
@@ -167,6 +168,14 @@ class Redeemer:
             detail=refusal.detail,
         )
         raise refusal
+
+    async def _reversible(self, jti: str) -> bool:
+        """Whether this does nothing beyond a draft; what another broker gave is known by the ledger alone."""
+        if self.ledger.shared and not self.effects.knows(jti):
+            found = await asyncio.to_thread(self.ledger.reader.effect, jti)
+            if found in set(Effect):
+                self.effects.remember(jti, Effect(found))
+        return self.effects.reversible(jti)
 
     async def _look_closely(self, found: Capability) -> None:
         """Above a draft nothing is taken from a cache: task and Revocations are read live."""

@@ -14,7 +14,7 @@ from doorward.broker.grading import Standing
 from doorward.core.clock import Clock
 from doorward.core.grade import Cause, Grade
 from doorward.errors import Code, Refusal
-from doorward.ledger import Session, TaskRow
+from doorward.ledger import Attended, Session, TaskRow
 from doorward.serving import Request
 from doorward.tokens import proof
 from doorward.tokens.proof import Call, Nonces, Proof
@@ -139,6 +139,27 @@ class Sessions:
     def _verified(self, request: Request) -> Proof:
         call = Call(AUDIENCE, request.method, request.target, request.body)
         return proof.verify(request.headers.get(proof.HEADER), call, self.clock())
+
+    def verified(self, request: Request) -> Proof:
+        """The proof of a call, which may have been used before. Raises `Refusal(proof_invalid)`."""
+        return self._verified(request)
+
+    def meet(self, found: Attended, now: float) -> None:
+        """Take over what another broker knows of a session; `now` in seconds since the epoch."""
+        session = found.session
+        known = self._open.get(session.id)
+        if known is None and (found.state == "ended" or not found.closed):
+            known = self.add(session, AgentRole.model_validate_json(found.role_snapshot))
+        if found.state == "ended":
+            self.end(session.task_uid, found.reason or "")
+        elif found.closed and session.id in self._open:
+            self._close(session.id)
+            del self._ended[session.id]
+        elif found.state == "frozen" and session.task_uid not in self._over:
+            self.freeze(session.task_uid, found.reason or "", Cause(found.cause) if found.cause else None)
+        if known is not None and found.fenced_at is not None:
+            since = self.monotonic() - max(0.0, now - found.fenced_at)
+            known.fenced_at = max(since, known.fenced_at or since)
 
     def authenticate(self, request: Request) -> Open:
         """The session that speaks. Raises `Refusal`: `proof_invalid`, `session_invalid`, `task_frozen`..."""

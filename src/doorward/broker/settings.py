@@ -151,6 +151,13 @@ class Settings:
         "directory of the signing keys, made at the first start",
         Path("/var/lib/doorward/keys"),
     )
+    checkpoint_key: Path | None = setting(
+        "DOORWARD_CHECKPOINT_KEY",
+        Path,
+        "file with the Ed25519 key, as PEM, that signs epochs, the same for all brokers of one ledger; "
+        "made in `DOORWARD_KEYS` if not set",
+        None,
+    )
     key_days: int = setting("DOORWARD_KEY_DAYS", _number, "days after which a new signing key is made", 30)
     canaries: tuple[CanaryAddress, ...] = setting(
         "DOORWARD_CANARIES",

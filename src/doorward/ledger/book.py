@@ -11,7 +11,7 @@ from doorward.core import clock as clocks
 from doorward.core.clock import Clock
 from doorward.core.decision import Denial, Permit
 from doorward.core.grade import Cause, Grade
-from doorward.ledger import conduct, counters, decisions, grants, redemptions, store, tasks
+from doorward.ledger import attendance, conduct, counters, decisions, grants, redemptions, store, tasks
 from doorward.ledger.chain import Head, Link
 from doorward.ledger.history import History
 from doorward.ledger.queries import Reader
@@ -19,6 +19,7 @@ from doorward.ledger.timekeeping import Pace
 from doorward.ledger.transaction import Transaction
 from doorward.ledger.values import (
     Ask,
+    Attended,
     Claim,
     Counted,
     Denied,
@@ -29,6 +30,7 @@ from doorward.ledger.values import (
     NotNewer,
     Opened,
     Pin,
+    PublishedKey,
     Question,
     Recorded,
     Redeemed,
@@ -38,7 +40,7 @@ from doorward.ledger.values import (
     Thawed,
     ThawRequest,
 )
-from doorward.ledger.writer import Observer, Operation, Writer
+from doorward.ledger.writer import MAX_BATCH, Observer, Operation, Writer
 from doorward.telemetry.events import Event
 
 T = TypeVar("T")
@@ -57,11 +59,13 @@ class Ledger:
         clock: Clock = clocks.system,
         observer: Observer | None = None,
         ticks: Clock = clocks.steady,
+        max_batch: int = MAX_BATCH,
     ) -> None:
         """Bring the schema up to date and start the writer. Blocks; raises `LedgerUnusable`.
 
         `url` is the address of the database, or the file that holds it. `ticks` paces the windows of
-        limits, whatever becomes of the wall `clock` meanwhile.
+        limits, whatever becomes of the wall `clock` meanwhile. At most `max_batch` requests are committed
+        together.
         """
         engine = store.engine(url)
         store.upgrade(engine)
@@ -69,7 +73,7 @@ class Ledger:
         """Whether other brokers may write it too."""
         self.reader = Reader(engine)
         self.history = History(engine)
-        self._writer = Writer(engine, Pace(clock, ticks), observer)
+        self._writer = Writer(engine, Pace(clock, ticks), observer, max_batch)
 
     @property
     def healthy(self) -> bool:
@@ -98,9 +102,29 @@ class Ledger:
         """The epoch in force."""
         return await self._run(tasks.newest_epoch)
 
-    async def begin_epoch(self, epoch: Epoch, **facts: Any) -> Epoch:
-        """Start an epoch; with `trusts_after` set, every live task freezes."""
-        return await self._run(lambda txn: tasks.begin_epoch(txn, epoch, facts))
+    async def begin_epoch(self, epoch: Epoch, replaces: str | None = None, **facts: Any) -> Epoch:
+        """Start an epoch instead of the one in force; with `trusts_after` set, every live task freezes."""
+        return await self._run(lambda txn: tasks.begin_epoch(txn, epoch, replaces, facts))
+
+    async def attend(self, session: str, thumbprint: str, peer: str, nonce: str) -> Attended:
+        """Take a door's proof for all brokers; its session. Raises `Refusal`, also of a used proof."""
+        return await self._run(lambda txn: attendance.attend(txn, session, thumbprint, peer, nonce))
+
+    async def use_proof(self, thumbprint: str, nonce: str) -> None:
+        """Take a proof for all brokers. Raises `Refusal(proof_invalid)`."""
+        await self._run(lambda txn: attendance.use_proof(txn, thumbprint, nonce))
+
+    async def fence(self, session: str, since: float) -> None:
+        """Tell all brokers since when the fence of a session is known to hold."""
+        await self._run(lambda txn: attendance.fence(txn, session, since))
+
+    async def publish_key(self, kid: str, statement: str, expires_at: float) -> float:
+        """Tell all brokers a public key; since when they could know it."""
+        return await self._run(lambda txn: attendance.publish_key(txn, kid, statement, expires_at))
+
+    async def published_keys(self) -> list[PublishedKey]:
+        """The public keys of all brokers."""
+        return await self._run(attendance.keys)
 
     async def open_session(self, pin: Pin, door: Door, *, last_try: bool) -> Opened | NotNewer:
         """Open a door's session. Raises `Refusal`: `task_frozen`, `task_ended`."""

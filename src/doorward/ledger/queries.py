@@ -11,7 +11,7 @@ from sqlalchemy import Engine, Executable, bindparam, func, literal, select
 from doorward.core.grade import Cause
 from doorward.ledger.chain import Link, first_break
 from doorward.ledger.grants import counted
-from doorward.ledger.schema import APPROVALS, COUNTERS, EVENTS, GRANTS, SESSIONS, TASKS
+from doorward.ledger.schema import APPROVALS, CAPABILITIES, COUNTERS, EVENTS, GRANTS, SESSIONS, TASKS
 from doorward.ledger.values import GrantRow, Session, TaskRow
 
 PAGE: Final = 1000
@@ -40,6 +40,7 @@ _SESSIONS: Final = (
     .where(SESSIONS.c.closed_at.is_(None))
 )
 
+_EFFECT: Final = select(CAPABILITIES.c.effect).where(CAPABILITIES.c.jti == bindparam("jti"))
 _USES: Final = (
     select(func.coalesce(func.sum(COUNTERS.c.used), 0))
     .where(COUNTERS.c.key == literal("grant:") + GRANTS.c.uid)
@@ -142,6 +143,12 @@ class Reader:
                 )
                 for row in rows
             )
+
+    def effect(self, jti: str) -> str | None:
+        """The effect of a capability; None for one that is not there."""
+        with self._engine.connect() as connection:
+            found: str | None = connection.execute(_EFFECT, {"jti": jti}).scalar()
+        return found
 
     def open_sessions(self) -> list[Session]:
         """Sessions that nobody closed."""

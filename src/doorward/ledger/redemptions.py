@@ -9,7 +9,7 @@ from sqlalchemy import and_, bindparam, select, update
 
 from doorward.core import digest, ids
 from doorward.errors import Code, Refusal
-from doorward.ledger import counters, grants, revocations, settling
+from doorward.ledger import attendance, counters, grants, revocations, settling
 from doorward.ledger.schema import CAPABILITIES, SESSIONS, TASKS
 from doorward.ledger.tasks import state_refusal
 from doorward.ledger.transaction import Row, Transaction
@@ -258,4 +258,5 @@ def sweep(txn: Transaction, most: int = 200) -> list[str]:
         settling.lose(txn, row["decision"])
     settling.give_up(txn, most)
     counters.expire(txn)
+    attendance.forget(txn)
     return [row["connector"] for row in overdue]

@@ -88,6 +88,7 @@ SESSIONS: Final = Table(
     Column("opened_at", Double, nullable=False),
     Column("closed_at", Double),
     Column("closed_reason", Text),
+    Column("fenced_at", Double, comment="since when the latest report of the fence counts"),
 )
 
 COUNTERS: Final = Table(
@@ -258,4 +259,21 @@ EVENTS: Final = Table(
     Column("body", Text, nullable=False, comment="canonical JSON, the previous event's hash included"),
     Column("hash", Text, nullable=False, unique=True),
     Index("ix_events_task_uid_seq", "task_uid", "seq"),
+)
+
+PROOFS: Final = Table(
+    "proofs",
+    METADATA,
+    Column("thumbprint", Text, primary_key=True),
+    Column("nonce", Text, primary_key=True),
+    Column("expires_at", Double, nullable=False, index=True),
+)
+
+SIGNING_KEYS: Final = Table(
+    "signing_keys",
+    METADATA,
+    Column("kid", Text, primary_key=True),
+    Column("statement", Text, nullable=False, comment="the public key, signed as epochs are"),
+    Column("published_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
 )

@@ -182,6 +182,7 @@ def _open(txn: Transaction, task: Row, door: Door, replaced: str | None = None) 
         "opened_at": txn.now,
         "closed_at": None,
         "closed_reason": None,
+        "fenced_at": None,
     }
     txn.put(_OPEN, **row)
     txn.append(
@@ -268,8 +269,13 @@ def newest_epoch(txn: Transaction) -> Epoch | None:
     return Epoch(**row) if row else None
 
 
-def begin_epoch(txn: Transaction, epoch: Epoch, facts: dict[str, Any]) -> Epoch:
-    """Start an epoch. Where there was another life before, every live task freezes."""
+def begin_epoch(txn: Transaction, epoch: Epoch, replaces: str | None, facts: dict[str, Any]) -> Epoch:
+    """Start an epoch. Where there was another life before, every live task freezes.
+
+    Raises `Refusal(unavailable)` when the one in force is not `replaces`: another broker was faster.
+    """
+    if txn.epoch != replaces:
+        raise Refusal(Code.UNAVAILABLE, "another broker began a new epoch", ask="start again")
     txn.put(
         _BEGIN_EPOCH,
         number=epoch.number,

@@ -25,6 +25,7 @@ from doorward.ledger.timekeeping import Pace
 from doorward.telemetry.events import Event
 
 Row = dict[str, Any]
+_DECODERS: Final[Mapping[type, Decoder]] = {str: str, int: int, float: float, bool: "t".__eq__}
 
 _HEAD: Final = select(EVENTS.c.seq, EVENTS.c.hash).order_by(EVENTS.c.seq.desc()).limit(1)
 _EPOCH: Final = select(EPOCHS.c.id).order_by(EPOCHS.c.number.desc()).limit(1)
@@ -82,7 +83,7 @@ class Statements:
             positions=compiled.positiontup or (),
             constants={name: value for name, value in compiled.params.items() if value is not None},
             columns=tuple(column.key for column in columns),
-            decoders=tuple(column.type.python_type for column in columns),
+            decoders=tuple(_DECODERS[column.type.python_type] for column in columns),
         )
 
     @property

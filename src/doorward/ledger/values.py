@@ -378,3 +378,28 @@ class Thawed:
     new: bool
     sessions_closed: bool = False
     """Whether its door has to open a new session, from a new container."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attended:
+    """A session as all brokers know it."""
+
+    session: Session
+    role_snapshot: str
+    state: TaskState
+    reason: str | None
+    cause: str | None
+    """Of a task that is frozen, see `core.grade`."""
+    closed: bool
+    fenced_at: float | None
+    """Since when the latest report of its fence counts, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedKey:
+    """The public key that one of the brokers signs with."""
+
+    kid: str
+    statement: str
+    published_at: float
+    expires_at: float

@@ -73,8 +73,11 @@ class LostError(Exception):
 class Writer:
     """A thread with the only writing connection of this process."""
 
-    def __init__(self, engine: Engine, pace: Pace, observer: Observer | None = None) -> None:
+    def __init__(
+        self, engine: Engine, pace: Pace, observer: Observer | None = None, max_batch: int = MAX_BATCH
+    ) -> None:
         self._engine = engine
+        self._max_batch = max_batch
         self._statements = Statements(engine.dialect.name)
         self._driver: Any = engine.dialect.loaded_dbapi
         self._pace = pace
@@ -132,7 +135,7 @@ class Writer:
         item = self._queue.get()
         while item is not None:
             batch.append(item)
-            if len(batch) >= MAX_BATCH or self._queue.empty():
+            if len(batch) >= self._max_batch or self._queue.empty():
                 return batch, True
             item = self._queue.get()
         return batch, False

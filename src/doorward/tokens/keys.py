@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
@@ -21,6 +22,8 @@ class SigningKeys:
     """Private keys, newest first; never empty."""
 
     keys: tuple[Ed25519PrivateKey, ...]
+    others: Mapping[str, Ed25519PublicKey] = field(default_factory=dict)
+    """Key id -> public key of those that others sign with for the same issuer."""
 
     @property
     def current(self) -> Ed25519PrivateKey:
@@ -36,7 +39,7 @@ class SigningKeys:
     def public(self) -> dict[str, Ed25519PublicKey]:
         """Key id -> public key, of all keys."""
         publics = [key.public_key() for key in self.keys]
-        return {jwks.thumbprint(key): key for key in publics}
+        return {**self.others, **{jwks.thumbprint(key): key for key in publics}}
 
     def __repr__(self) -> str:
         return f"SigningKeys({', '.join(self.public)})"

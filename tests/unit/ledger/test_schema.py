@@ -12,6 +12,7 @@ from sqlalchemy import Executable
 from sqlalchemy.schema import CreateTable
 
 from doorward.ledger import (
+    attendance,
     counters,
     decisions,
     grants,
@@ -55,7 +56,17 @@ def test_sqlite_runs_with_a_log_and_full_syncs(tmp_path: Path) -> None:
 def test_every_statement_has_a_text_for_postgresql() -> None:
     """One text for both databases: nothing is written for SQLite alone."""
     statements = transaction.Statements("postgresql")
-    modules = (counters, decisions, grants, redemptions, revocations, settling, tasks, transaction)
+    modules = (
+        attendance,
+        counters,
+        decisions,
+        grants,
+        redemptions,
+        revocations,
+        settling,
+        tasks,
+        transaction,
+    )
     found = [item for module in modules for item in vars(module).values() if isinstance(item, Executable)] + [
         statements.touch_counter,
         statements.keep_time,
@@ -67,4 +78,4 @@ def test_every_statement_has_a_text_for_postgresql() -> None:
 
     assert len(texts) > 25
     assert all("?" not in text for text in texts)
-    assert len(tables) == 14
+    assert len(tables) == len(METADATA.tables)
