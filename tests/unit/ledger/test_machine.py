@@ -155,5 +155,6 @@ def test_any_life_of_the_ledger(kind: str, databases: Databases) -> None:
     Life.book_type = Book
     Life.lend = staticmethod(databases.lend if kind == "postgresql" else file)
     machine = Life.TestCase
-    machine.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+    examples = 8 if kind == "postgresql" else 20
+    machine.settings = settings(max_examples=examples, stateful_step_count=20, deadline=None)
     machine().runTest()
