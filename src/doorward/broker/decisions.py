@@ -85,7 +85,7 @@ class Decider:
         ask = _ask(opened, wish, verdict, context)
         answer = await self._write(opened, ask, verdict)
         self._count(wish, answer, context, started)
-        self.people.used(found)
+        await self.people.used(found)
         if isinstance(answer, Denied):
             self.conduct.denied(opened.session.task_uid, answer.denial.code, written=bool(answer.event))
             if answer.froze:

@@ -99,10 +99,15 @@ class People:
                 return _document(row)
             await _rung(bell, min(left, _POLL_SECONDS))
 
-    def used(self, found: Consulted) -> None:
+    async def used(self, found: Consulted) -> None:
         """A use of the Grant was taken, or refused: what people see of it changes."""
-        if found.row is not None:
-            self.clerk.look(found.row.namespace, found.row.name)
+        before = found.row
+        if before is None:
+            return
+        after = await asyncio.to_thread(self.ledger.reader.grant, before.namespace, before.name)
+        if after is not None and after.uid == before.uid:
+            self.clerk.changed(after, before)
+        self.clerk.look(before.namespace, before.name)
 
     async def _row(self, opened: Open, name: str) -> GrantRow:
         session = opened.session

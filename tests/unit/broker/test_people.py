@@ -97,6 +97,8 @@ def bodies(world: World, event: str) -> list[dict[str, Any]]:
 
 async def test_from_a_question_to_a_capability(world: World) -> None:
     """Two people agree to exactly this; the capability and the decision name the Grant and both of them."""
+    told: list[str] = []
+    world.broker.clerk.tell = lambda row: told.append(row.state)
     async with world.door() as door:
         await opened(world, door)
         grant = await asked(world, door)
@@ -112,6 +114,7 @@ async def test_from_a_question_to_a_capability(world: World) -> None:
     assert found.grant == permitted["grant"] == grant["metadata"]["uid"]
     assert permitted["approvers"] == ["bob", "carol"]
     assert again.code == Code.LIMIT_EXCEEDED
+    assert told == ["pending", "active", "exhausted"]
 
 
 async def test_the_grant_says_what_would_happen(world: World) -> None:
