@@ -13,7 +13,7 @@ from doorward.broker import pleas
 from doorward.broker.conduct import PATIENT, Conduct
 from doorward.broker.facts import Facts
 from doorward.broker.metrics import Metrics
-from doorward.broker.people import Consulted, People
+from doorward.broker.people import Appeal, Consulted, People
 from doorward.broker.pleas import Plea
 from doorward.broker.recall import recall
 from doorward.broker.sessions import Open, Sessions
@@ -101,8 +101,8 @@ class Decider:
         verdict = policy.decide(wish.wanted, context)
         if isinstance(verdict, Permit) or verdict.demand is None:
             return Consulted(verdict, None)
-        action = _asked(wish.wanted, context)
-        return await self.people.consult(opened, wish.wanted, action, context, wish.plea)
+        appeal = Appeal(wish.request, wish.wanted, _asked(wish.wanted, context), wish.plea)
+        return await self.people.consult(opened, appeal, context)
 
     async def actions(self, opened: Open) -> list[Json]:
         """The answer to `GET /v1/actions`: what exists for this task, with what is used of it."""

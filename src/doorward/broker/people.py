@@ -33,6 +33,18 @@ _WAIT: Final = re.compile(r"wait=([0-9]{1,2})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
+class Appeal:
+    """A request for an action that people must agree to."""
+
+    request: str
+    """The door's id of the request."""
+    wanted: ActionRequest
+    action: Action
+    """The same with its resource, as the broker derived it."""
+    plea: Plea
+
+
+@dataclass(frozen=True, slots=True)
 class Consulted:
     """What the policy says with people's answers in it."""
 
@@ -65,22 +77,23 @@ class People:
     clerk: Clerk
     monotonic: Callable[[], float] = time.monotonic
 
-    async def consult(
-        self, opened: Open, wanted: ActionRequest, action: Action, context: Context, plea: Plea
-    ) -> Consulted:
+    async def consult(self, opened: Open, appeal: Appeal, context: Context) -> Consulted:
         """Decide again, with the Grants for exactly this action; ask people where nobody was asked."""
         task_uid = opened.session.task_uid
-        rows = await asyncio.to_thread(self.ledger.reader.grants, task_uid, digest.of(action))
-        found = self._decided(wanted, context, rows)
+        rows = await asyncio.to_thread(self.ledger.reader.grants, task_uid, digest.of(appeal.action))
+        if any(row.uses for row in rows):
+            own = await asyncio.to_thread(self.ledger.reader.rested_on, opened.session.id, appeal.request)
+            rows = tuple(_without_own_use(row) if row.uid == own else row for row in rows)
+        found = self._decided(appeal.wanted, context, rows)
         if isinstance(found.verdict, Permit) or found.verdict.demand is None:
             return found
-        row = await self._asked(opened, action, context, plea, found.verdict.demand)
+        row = await self._asked(opened, appeal, context, found.verdict.demand)
         if isinstance(row, Denial):
             return Consulted(row, None)
         if row.uid not in {known.uid for known in rows}:
             self.clerk.changed(row)
         self.clerk.look(row.namespace, row.name)
-        after = self._decided(wanted, context, (row,))
+        after = self._decided(appeal.wanted, context, (row,))
         if isinstance(after.verdict, Denial) and after.verdict.demand is not None:
             return Consulted(_another_rule(row), row)
         return after
@@ -119,18 +132,18 @@ class People:
         return row
 
     async def _asked(
-        self, opened: Open, action: Action, context: Context, plea: Plea, demand: Demand
+        self, opened: Open, appeal: Appeal, context: Context, demand: Demand
     ) -> GrantRow | Denial:
-        kind, connector = context.actions[action.name], context.connector
+        kind, connector = context.actions[appeal.action.name], context.connector
         assert connector is not None  # noqa: S101 - the policy demands people for known actions only
         wanted = Wanted(
             task=context.task,
             role=context.current_role or context.pinned_role,
-            action=action,
+            action=appeal.action,
             effect=effect_of(kind, connector),
             demand=demand,
             policy_hash=context.policy_hash,
-            plea=plea,
+            plea=appeal.plea,
         )
         return await self.parking.ask(opened.session.id, wanted)
 
@@ -157,6 +170,12 @@ def fact_of(row: GrantRow) -> GrantFact:
         expires_at=row.expires_at,
         approved=tuple(Approver(item.user, item.recorded_at) for item in agreed),
     )
+
+
+def _without_own_use(row: GrantRow) -> GrantRow:
+    """The Grant as it was before this very request took its use: asking again gives the same answer."""
+    state = "active" if row.state == "exhausted" else row.state
+    return replace(row, state=state, uses=row.uses - 1)
 
 
 def parse_wait(query: str) -> float:

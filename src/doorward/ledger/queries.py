@@ -11,7 +11,16 @@ from sqlalchemy import Engine, Executable, bindparam, func, literal, select
 from doorward.core.grade import Cause
 from doorward.ledger.chain import Link, first_break
 from doorward.ledger.grants import counted
-from doorward.ledger.schema import APPROVALS, CAPABILITIES, COUNTERS, EVENTS, GRANTS, SESSIONS, TASKS
+from doorward.ledger.schema import (
+    APPROVALS,
+    CAPABILITIES,
+    COUNTERS,
+    DECISIONS,
+    EVENTS,
+    GRANTS,
+    SESSIONS,
+    TASKS,
+)
 from doorward.ledger.values import GrantRow, Session, TaskRow
 
 PAGE: Final = 1000
@@ -56,6 +65,11 @@ _OF_ACTION: Final = _GRANTS.where(
 ).order_by(GRANTS.c.requested_at.desc(), GRANTS.c.name)
 _OF_NAME: Final = _GRANTS.where(
     GRANTS.c.namespace == bindparam("of_namespace"), GRANTS.c.name == bindparam("of_name")
+)
+_RESTED_ON: Final = (
+    select(CAPABILITIES.c.grant_uid)
+    .join(DECISIONS, DECISIONS.c.capability == CAPABILITIES.c.jti)
+    .where(DECISIONS.c.session == bindparam("session"), DECISIONS.c.request == bindparam("request"))
 )
 _THERE: Final = _GRANTS.where(GRANTS.c.uid.is_not(None), GRANTS.c.gone_at.is_(None))
 _ANSWERS: Final = (
@@ -125,6 +139,13 @@ class Reader:
         """The Grant of this name, also after it was deleted."""
         found = self._grants(_OF_NAME, of_namespace=namespace, of_name=name)
         return found[0] if found else None
+
+    def rested_on(self, session: str, request: str) -> str | None:
+        """UID of the Grant of which this very request has taken a use already."""
+        values = {"session": session, "request": request}
+        with self._engine.connect() as connection:
+            found = connection.execute(_RESTED_ON, values).scalar()
+        return None if found is None else str(found)
 
     def known_grants(self) -> tuple[GrantRow, ...]:
         """Every Grant whose object is there, as far as we know."""

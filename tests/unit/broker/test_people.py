@@ -170,6 +170,26 @@ async def test_asking_again_asks_nobody_twice(world: World) -> None:
     assert len(bodies(world, "grant.requested")) == 1
 
 
+async def test_a_request_whose_answer_was_lost_is_answered_alike(world: World) -> None:
+    """Also where it took the last use; another request gets none."""
+    body = {
+        "request": "01890a5d-ac96-774b-bcce-b302099a8057",
+        "connector": "code",
+        "action": "issue.comment",
+        "args": ARGS,
+        "attachments": [],
+    }
+    async with world.door() as door:
+        await opened(world, door)
+        grant = await asked(world, door)
+        await answer(world, grant, approval(grant, "bob"), approval(grant, "carol"))
+        answers: list[Any] = [await door._ask("POST", "/v1/decisions", body) for _ in range(2)]
+        other = await denied(door.decide("code", "issue.comment", ARGS))
+
+    assert answers[0]["decision"] == answers[1]["decision"]
+    assert other.code == Code.LIMIT_EXCEEDED
+
+
 async def test_the_sixth_question_waits_for_the_first(world: World) -> None:
     """An agent cannot flood its approvers."""
     async with world.door() as door:
