@@ -199,7 +199,7 @@ def _has_form(value: Any, form: str) -> bool:
 
 def _fits(value: Any, kind: str) -> bool:
     """An object of a type that is passed over as a whole: its members must be known scalars."""
-    fields = table().get(kind, {})
+    fields = table()[kind]
     return isinstance(value, dict) and all(
         key in fields and _has_form(item, _form(fields[key])) for key, item in value.items()
     )

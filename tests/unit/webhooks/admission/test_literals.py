@@ -65,3 +65,97 @@ def test_what_is_found_is_never_shown() -> None:
     text = "".join(VECTORS["credentials"][9]["parts"])
 
     assert text not in repr(list(literals.find(text)))
+
+
+RANDOM = "aB3dE5gH7jK9mN1pQ3sT5vW7"
+"""Twenty-four characters, all different."""
+
+
+@pytest.mark.parametrize(
+    ("text", "called", "found"),
+    [
+        (RANDOM, "", ["a random text"]),
+        (RANDOM[:23], "", []),
+        (RANDOM.lower(), "", []),
+        (RANDOM.upper(), "", []),
+        ("aBcDeFgHiJkLmNoPqRsTuVwX", "", []),
+        ("aB3" * 8, "", []),
+        (f"x {RANDOM} y {RANDOM}", "", ["a random text"] * 2),
+        (f"-----BEGIN CERTIFICATE-----\n{RANDOM}\n-----END CERTIFICATE-----", "", []),
+        (f"-----BEGIN CERTIFICATE-----\nA-----END CERTIFICATE-----{RANDOM}", "", ["a random text"]),
+        ("0123456789abcdef", "my_token", ["a random text that is called a secret"]),
+        ("0123456789abcde", "my_token", []),
+        ("0123456789abcdef", "colour", []),
+        ("0123456789abcdef", "authentication", ["a random text that is called a secret"]),
+        ("0123456789abcdef", "author", []),
+        ("abcdefghijklmnop", "password", []),
+        ("0011001100110011", "password", []),
+        ("01234567/9abcdef", "password", []),
+        ("01234567 9abcdef", "password", []),
+        ("--api-key=0123456789abcdef", "", ["a random text that is called a secret"]),
+        ("--colour=0123456789abcdef", "password", []),
+        ("api-key=0123456789abcdef", "", []),
+        ("--password=", "password", []),
+        ("doorward-placeholder", "password", []),
+        ("doorward-placeholder1", "password", ["a random text that is called a secret"]),
+    ],
+)
+def test_where_randomness_begins(text: str, called: str, found: list[str]) -> None:
+    """Length, mixture and entropy have edges, and each is where it says."""
+    assert [item.name for item in literals.find(text, called)] == found
+
+
+def test_flags_call_what_follows_them_and_the_fingerprint_is_of_that_alone() -> None:
+    """`--token=X`, accepted by the fingerprint of X."""
+    value = "0123456789abcdef"
+
+    assert [item.fingerprint for item in literals.find(f"--token={value}")] == [literals.fingerprint(value)]
+
+
+def test_a_fingerprint_is_the_sha_256_of_the_text() -> None:
+    """Whoever wants to accept a text can compute it by other means."""
+    expected = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+    assert literals.fingerprint("abc") == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("sha256:a", {"sha256:a"}), (" a , b,,", {"a", "b"}), ("", set()), (" , ", set())],
+)
+def test_accepted_fingerprints_are_separated_by_commas(written: str, read: set[str]) -> None:
+    """Blanks and empty parts are nothing."""
+    assert literals.accepted({literals.ACCEPTED: written}) == read
+    assert literals.accepted({"doorward.dev/other": written}) == frozenset()
+
+
+def test_every_place_of_a_value_is_searched() -> None:
+    """Texts, items of lists and tuples, members and their names, each under its pointer."""
+    token = "ghp_" + "a" * 36
+    value = {
+        token: 1,
+        "list": ["x", token],
+        "tuple": (token,),
+        "a/b": {"c~d": token},
+        "number": 7,
+        "none": None,
+    }
+    places = [pointer for pointer, _ in literals.find_in(value)]
+
+    assert places == [f"/{token}", "/list/1", "/tuple/0", "/a~1b/c~0d"]
+
+
+def test_a_member_named_value_goes_by_the_name_beside_it() -> None:
+    """As in a container's variables; a name that is no text calls nothing."""
+    text = "0123456789abcdef"
+    found = literals.find_in(
+        [{"name": "TOKEN", "value": text}, {"name": 1, "value": text}, {"token": [text]}]
+    )
+
+    assert [pointer for pointer, _ in found] == ["/0/value", "/2/token/0"]
+
+
+@pytest.mark.parametrize(("key", "written"), [("a", "a"), ("a/b", "a~1b"), ("a~b", "a~0b"), ("~/", "~0~1")])
+def test_names_are_escaped_for_pointers(key: str, written: str) -> None:
+    """RFC 6901."""
+    assert literals.escaped(key) == written

@@ -60,7 +60,9 @@ def refusals(
     )
     secret = at(pod, "spec", "hostNetwork", value=True)
     two = at(secret, "spec", "hostPID", value=True)
+    labelled = at(pod, "metadata", "labels", value={**pod["metadata"]["labels"], "app": "x"})
     questions = {
+        "foreign-label": ask(object=labelled),
         "closed": ask(subresource="exec", operation=Operation.CONNECT, user=ALICE, object={}),
         "unknown-subresource": ask(subresource="checkpoint"),
         "binding": ask(subresource="binding", object={}, user=ALICE),
@@ -80,7 +82,10 @@ def refusals(
     found["first-settings-are-told-of"] = told(lambda: pods.decide(ask(), newer))
     schedulers = dataclasses.replace(around, schedulers=frozenset({"b", "a"}))
     found["binding-with-two-schedulers"] = told(lambda: pods.decide(questions["binding"], schedulers))
-    template = {"spec": {"hostPID": True}}
+    template = {
+        "metadata": {"labels": {"app": "x"}},
+        "spec": {"hostPID": True, "nodeName": "ghp_" + "a" * 36},
+    }
     deployment = ask(group="apps", resource="deployments", object={"spec": {"template": template}})
     found["workload"] = told(lambda: templates.decide(deployment))
     found["unknown-workload"] = told(

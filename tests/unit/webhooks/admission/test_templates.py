@@ -48,7 +48,8 @@ def test_what_was_there_before_can_be_scaled_down_and_taken_apart(
 
     assert decide(base) is None
     assert decide(ask(group=group, resource=resource, operation=Operation.DELETE, object=None)) is None
-    assert decide(ask(group=group, resource=resource, subresource="scale", object={})) is None
+    for part in ("scale", "status"):
+        assert decide(ask(group=group, resource=resource, subresource=part, object={})) is None
 
 
 def test_a_changed_template_is_refused(ask: Any) -> None:
