@@ -66,6 +66,7 @@ fuzz-admission seconds="300":
 # durable decisions a second on SQLite and PostgreSQL, beside what the disk can do: a minute, on a quiet machine
 bench-ledger *args:
     PYTHONPATH=tests/support:hack {{python}} tests/bench/ledger {{args}}
+
 # change the guards of admission one small place at a time: each change makes a test fail or is explained in tests/mutants.toml
 mutants *args:
     PYTHONPATH=hack hack/lab python -m mutants {{args}}
