@@ -307,9 +307,9 @@ def test_a_refused_pod_is_explained(place: Any, replicas: Any, kubectl: Kubectl)
 def test_tasks_of_a_role_begin_one_after_the_other(place: Any, replicas: Any) -> None:
     """Above `ceilings.tasks` a task is accepted and waits; it begins when the one before has ended."""
     role = place.get("agentrole", "fixer")
-    place.kubectl.apply({**role, "spec": {**role["spec"], "ceilings": {"tasks": 1}}})
+    metadata = {name: role["metadata"][name] for name in ("name", "namespace")}
+    place.kubectl.apply({**role, "metadata": metadata, "spec": {**role["spec"], "ceilings": {"tasks": 1}}})
     place.task("one")
-    until(lambda: place.phase("one") or True, "the first task")
     replicas.start()
     first = place.pod()
     until(lambda: place.phase("one") == "Starting", "the first to begin")
