@@ -166,6 +166,18 @@ OPEN = ROWS["open objects"]
 ISSUE = {"kind": "issue", "id": "7"}
 
 
+async def test_a_start_with_a_clock_of_yesterday_blocks_nothing(book: Any) -> None:
+    """The ledger goes on from the time that it has written down, at the pace of a second in a second."""
+    ask = Asker(book, ROWS["per day"])
+    await ask(LIMIT)
+    book.wrong = -7.0 * DAY
+    book.restart()
+    full = await ask(1)
+    book.now += DAY * 13 / 12 + 1
+
+    assert [full, await ask(MANY)] == [0, LIMIT]
+
+
 LEFT = [
     (TOKENS, {"usage": {"tokens": 30}}, 30),
     (TOKENS, {"usage": {"tokens": 0}}, 0),
