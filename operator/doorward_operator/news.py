@@ -37,6 +37,7 @@ class News:
         """A task was made, changed or deleted."""
         if _noted(self._world.tasks, found, gone=gone):
             self._queue.add(Key(TASK, namespace_of(dict(found)), name_of(dict(found))))
+            self._add(self._world.children_of(dict(found)))
 
     def role(self, found: Mapping[str, Any], *, gone: bool) -> None:
         """A role was made, changed or deleted: its objects and its waiting tasks."""

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     POD_FAILED = "PodFailed"
     POD_DELETED = "PodDeleted"
     POD_LOST = "PodLost"
+    PARENT_ENDED = "ParentEnded"
 
 
 SENTENCES: Final[dict[Reason, str]] = {
@@ -82,6 +83,7 @@ SENTENCES: Final[dict[Reason, str]] = {
     Reason.POD_FAILED: "The pod ended before the agent did.",
     Reason.POD_DELETED: "Somebody deleted the pod; a task has one run.",
     Reason.POD_LOST: "The pod vanished; a task has one run.",
+    Reason.PARENT_ENDED: "The task that started this one has ended, and no child outlives its parent.",
 }
 
 

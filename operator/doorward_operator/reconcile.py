@@ -71,6 +71,8 @@ class Observed:
     """Names of the pods in the namespace that run and that Doorward did not make."""
     waits: bool = False
     """Whether the role has as many tasks as it may have at the same time."""
+    orphaned: bool = False
+    """Whether another task started this one and has ended since."""
     rejection: str = ""
     """What the API server said to the last attempt to make the pod."""
 
@@ -108,10 +110,11 @@ def reconcile(task: AgentTask, observed: Observed, now: float, settings: RenderS
         return _after_the_end(task, observed, now)
     if observed.enrolled and observed.unreadable_since is not None:
         return _unreadable(task, observed.unreadable_since, now)
+    if observed.orphaned or (observed.pod is None and task.status.pod_name is not None):
+        reason = Reason.PARENT_ENDED if observed.orphaned else Reason.POD_LOST
+        return _end(task, End(Phase.FAILED, finding(reason)), now, {}, observed.pod)
     if observed.pod is not None:
         return _with_pod(task, observed, observed.pod, now)
-    if task.status.pod_name is not None:
-        return _end(task, End(Phase.FAILED, finding(Reason.POD_LOST)), now, {})
     return _before_the_pod(task, observed, now, settings)
 
 

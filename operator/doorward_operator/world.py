@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from doorward.api.v1alpha1 import AgentRole, Connector, Resource
+from doorward.api.v1alpha1 import AgentRole, Connector, Phase, Resource
 from doorward.errors import Refusal
 from doorward.kube import Object
 from doorward.kube.resources import name_of, uid_of, version_of
@@ -41,7 +41,7 @@ class World:
     """The caches, and views over them."""
 
     def __init__(self) -> None:
-        self.tasks = Store(trim.task, told=self._task_changed)
+        self.tasks = Store(trim.task, group=_parent_of, told=self._task_changed)
         self.roles = Store(trim.whole)
         self.connectors = Store(trim.whole)
         self.namespaces = Store(trim.namespace)
@@ -73,6 +73,7 @@ class World:
             account=self.accounts.get(namespace, role_object(role)),
             pod=owned(self.pods.get(namespace, name), task["metadata"]["uid"]),
             foreign_pods=self.foreign_pods(namespace),
+            orphaned=self._orphaned(task),
         )
 
     def waits(self, task: Object) -> bool:
@@ -90,6 +91,21 @@ class World:
         if role is not None and bounded(role.spec.ceilings):
             for task in self.seats.next((namespace, name), role.spec.ceilings):
                 self.on_turn(Key(TASK, namespace, task))
+
+    def children_of(self, task: Object) -> Iterator[Key]:
+        """Keys of the tasks that this task has started."""
+        namespace = task["metadata"]["namespace"]
+        for found in self.tasks.grouped(namespace, uid_of(task)):
+            yield Key(TASK, namespace, name_of(found))
+
+    def _orphaned(self, task: Object) -> bool:
+        """Whether the parent has ended. One that is not known may only not be known yet.
+
+        A child of a task that is gone is deleted by the garbage collector, which owner references tell.
+        """
+        parent = task.get("spec", {}).get("parent") or {}
+        above = self.tasks.get(task["metadata"]["namespace"], str(parent.get("name")))
+        return above is not None and uid_of(above) == parent.get("uid") and _is_final(above)
 
     def policies_besides(self, namespace: str, *besides: str) -> tuple[Object, ...]:
         """All NetworkPolicies of a namespace but those of these names."""
@@ -180,6 +196,15 @@ def _group_of(pod: Object) -> str:
 
 def _nobody(_: Key) -> None:
     """Nobody listens yet."""
+
+
+def _parent_of(task: Object) -> str:
+    return str((task.get("spec", {}).get("parent") or {}).get("uid", ""))
+
+
+def _is_final(task: Object) -> bool:
+    phase = task.get("status", {}).get("phase")
+    return "deletionTimestamp" in task["metadata"] or (phase in set(Phase) and Phase(phase).final)
 
 
 def _everything(_: Object) -> str:

@@ -169,6 +169,12 @@ class Town:
         right = (access.resource, access.group, access.name) == ("agentroles", "doorward.dev", "helper")
         return right and wanted in self.verbs.get(who.username, set())
 
+    async def make_task(self, namespace: str, task: Object) -> Object:
+        """See `Cluster`."""
+        self._up()
+        key = (namespace, task["metadata"]["name"])
+        return self.tasks.setdefault(key, {**task, "metadata": {**task["metadata"], "uid": f"{key[1]}-uid"}})
+
     def _up(self) -> None:
         if self.down:
             raise Refusal(Code.UNAVAILABLE, "the API server did not answer")

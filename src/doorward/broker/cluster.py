@@ -46,6 +46,9 @@ class Cluster(Protocol):
     async def allows(self, who: Identity, access: Access) -> bool:
         """Whether RBAC lets somebody do something."""
 
+    async def make_task(self, namespace: str, task: Object) -> Object:
+        """Make an AgentTask, or give the one of its name. Raises `Refusal` with what admission says."""
+
 
 class Live:
     """The API server itself."""
@@ -85,6 +88,23 @@ class Live:
             if not error.conflict:
                 raise
         return await self._client.get(resources.GRANTS, metadata["name"], metadata["namespace"])
+
+    async def make_task(self, namespace: str, task: Object) -> Object:
+        """See `Cluster`."""
+        try:
+            return await self._client.create(resources.AGENT_TASKS, task, namespace)
+        except ApiError as error:
+            if error.conflict:
+                return await _answered(
+                    self._client.get(resources.AGENT_TASKS, task["metadata"]["name"], namespace)
+                )
+            if error.transient:
+                raise Refusal(
+                    Code.UNAVAILABLE, f"the task was not made: {error.reason}", ask="try again"
+                ) from error
+            raise Refusal(
+                Code.ARGUMENTS_INVALID, f"the task was refused: {error.message[:1024]}", ask="another task"
+            ) from error
 
     async def _revocations(self, namespace: str) -> list[Object]:
         pages = self._client.pages(resources.REVOCATIONS, namespace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from doorward import policy
+from doorward.api.v1alpha1 import AgentRole, AgentTask
 from doorward.broker import pleas
 from doorward.broker.conduct import PATIENT, Conduct
 from doorward.broker.facts import Facts
@@ -87,11 +89,7 @@ class Decider:
         self._count(wish, answer, context, started)
         await self.people.used(found)
         if isinstance(answer, Denied):
-            self.conduct.denied(opened.session.task_uid, answer.denial.code, written=bool(answer.event))
-            if answer.froze:
-                self.sessions.freeze(opened.session.task_uid, "too many denials", Cause.DENIALS)
-                self.metrics.froze()
-            raise answer.denial.refusal(answer.decision or None, found.members)
+            raise self._refusal(answer, opened, found.members)
         assert isinstance(verdict, Permit)  # noqa: S101 - the ledger grants nothing else
         self.effects.remember(answer.capability, verdict.effect)
         return {**self._minted(verdict, answer, opened, keys), "digest": ask.digest}
@@ -103,6 +101,20 @@ class Decider:
             return Consulted(verdict, None)
         appeal = Appeal(wish.request, wish.wanted, _asked(wish.wanted, context), wish.plea)
         return await self.people.consult(opened, appeal, context)
+
+    async def refused(self, ask: Ask, denial: Denial, opened: Open) -> Refusal:
+        """The no to what is no connector's action, written down like any other."""
+        answer = await self._write(opened, ask, denial)
+        assert isinstance(answer, Denied)  # noqa: S101 - a denial is never granted
+        self.metrics.decided(answer.denial.code.value, "", Effect(ask.effect) if ask.effect else None, 0.0)
+        return self._refusal(answer, opened)
+
+    def _refusal(self, answer: Denied, opened: Open, members: Mapping[str, Json] | None = None) -> Refusal:
+        self.conduct.denied(opened.session.task_uid, answer.denial.code, written=bool(answer.event))
+        if answer.froze:
+            self.sessions.freeze(opened.session.task_uid, "too many denials", Cause.DENIALS)
+            self.metrics.froze()
+        return answer.denial.refusal(answer.decision or None, members)
 
     async def actions(self, opened: Open) -> list[Json]:
         """The answer to `GET /v1/actions`: what exists for this task, with what is used of it."""
@@ -116,27 +128,50 @@ class Decider:
 
     async def gather(self, opened: Open, connector: str, wanted: ActionRequest | None = None) -> Context:
         """Everything that the policy may look at. Raises `Refusal(task_ended)` without the task."""
-        session = opened.session
-        task = self.facts.tasks.get(session.task_uid)
+        task = self.facts.tasks.get(opened.session.task_uid)
         if task is None:
             raise Refusal(Code.TASK_ENDED, "the task was deleted", ask="apply a new task")
+        return await self._context(task, opened.pinned_role, connector, wanted)
+
+    async def _context(
+        self, task: AgentTask, pinned: AgentRole, connector: str, wanted: ActionRequest | None
+    ) -> Context:
+        namespace, name, role = task.metadata.namespace, task.metadata.name, task.spec.role
         found = self.facts.connectors.get(connector)
         vocabulary = vocabulary_of(found)
+        over = self.sessions.over(task.metadata.uid)
         context = Context(
             task=task,
-            pinned_role=opened.pinned_role,
-            current_role=self.facts.roles.get((session.namespace, session.role)),
+            pinned_role=pinned,
+            current_role=self.facts.roles.get((namespace, role)),
             connector=found,
             actions=vocabulary.actions if vocabulary else {},
             catalogue_hash=vocabulary.hash if vocabulary else "",
-            namespace_labels=self.facts.namespaces.get(session.namespace, {}),
+            namespace_labels=self.facts.namespaces.get(namespace, {}),
             now=self.clock(),
-            ended=not self.facts.enrolled(session.namespace),
-            revoked=self.facts.is_revoked(session.namespace, session.task, session.role),
-            cautious=self.conduct.cautious(session.task_uid),
+            ended=not self.facts.enrolled(namespace) or (over is not None and over.code is Code.TASK_ENDED),
+            frozen=over is not None and over.code is Code.TASK_FROZEN,
+            revoked=self.facts.is_revoked(namespace, name, role),
+            cautious=self.conduct.cautious(task.metadata.uid),
+            parent=await self._parent(task, connector, wanted),
         )
         about = _asked(wanted, context).resource if wanted else {}
         return replace(context, facts=await recall(self.ledger, context, about))
+
+    async def _parent(self, task: AgentTask, connector: str, wanted: ActionRequest | None) -> Context | None:
+        """The same for the task that started this one. Raises `Refusal(task_ended)` when that is over."""
+        if task.spec.parent is None:
+            return None
+        above = self.facts.tasks.get(task.spec.parent.uid)
+        pinned = self.sessions.roles.get(task.spec.parent.uid) or await self._pinned(task.spec.parent.uid)
+        if above is None or pinned is None or above.metadata.namespace != task.metadata.namespace:
+            raise Refusal(Code.TASK_ENDED, "the task that started this one is over", ask="apply a new task")
+        return await self._context(above, pinned, connector, wanted)
+
+    async def _pinned(self, uid: str) -> AgentRole | None:
+        """The pinned role of a task whose door talks to another broker."""
+        snapshot = await asyncio.to_thread(self.ledger.reader.pinned_role, uid)
+        return AgentRole.model_validate_json(snapshot) if snapshot else None
 
     async def _write(self, opened: Open, ask: Ask, verdict: Permit | Denial) -> Granted | Denied:
         quiet = self.conduct.quiet(opened.session.task_uid)

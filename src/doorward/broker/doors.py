@@ -11,6 +11,7 @@ from aiohttp import web
 
 from doorward import serving
 from doorward.broker.canaries import Canaries
+from doorward.broker.children import Children
 from doorward.broker.conduct import Conduct
 from doorward.broker.decisions import Decider
 from doorward.broker.facts import Facts
@@ -47,6 +48,7 @@ class Doors:
     sessions: Sessions
     opener: Opener
     decider: Decider
+    kin: Children
     ledger: Ledger
     facts: Facts
     heartbeat: Heartbeat
@@ -70,6 +72,8 @@ class Doors:
             Route("GET", "/v1/actions", self.actions),
             Route("POST", "/v1/decisions", self.decide),
             Route("GET", "/v1/grants/{name}", self.grant),
+            Route("GET", "/v1/tasks", self.children),
+            Route("POST", "/v1/tasks", self.start_child),
         ]
 
     async def open(self, request: Request) -> web.StreamResponse:
@@ -126,6 +130,18 @@ class Doors:
         opened = await self._authenticate(request)
         wait = parse_wait(request.query)
         return serving.json(await self.decider.people.standing(opened, request.params["name"], wait))
+
+    async def children(self, request: Request) -> web.StreamResponse:
+        """`GET /v1/tasks`: the tasks that this task has started."""
+        opened = await self._authenticate(request)
+        return serving.json({"tasks": self.kin.show(opened)})
+
+    async def start_child(self, request: Request) -> web.StreamResponse:
+        """`POST /v1/tasks`: start a child task, or the no."""
+        opened = await self._authenticate(request)
+        self.heartbeat.check()
+        self.sessions.check_fence(opened)
+        return serving.json(await self.kin.start(opened, request.json()), status=201)
 
     async def _authenticate(self, request: Request) -> Open:
         self._take(self.peers, request.peer, request.peer)

@@ -182,6 +182,7 @@ def pin_of(claimed: Claimed) -> Pin:
         requested_by=task.spec.requested_by or "",
         image=_image_of(claimed.pod),
         seats=seats_of(claimed.role),
+        parent_uid=task.spec.parent.uid if task.spec.parent else None,
     )
 
 

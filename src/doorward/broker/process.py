@@ -16,6 +16,7 @@ from doorward import serving
 from doorward.api.v1alpha1 import AgentRole
 from doorward.broker import epochs, heartbeat
 from doorward.broker.canaries import Canaries
+from doorward.broker.children import Children
 from doorward.broker.clerk import Clerk
 from doorward.broker.cluster import Cluster, Live
 from doorward.broker.conduct import Conduct, standing_of
@@ -101,10 +102,12 @@ class Broker:
         settings = self.settings
         rate, burst = settings.requests_per_second, settings.request_burst
         peers = Buckets(2 * rate, 2 * burst)  # before a proof is read, so wider than a session's own
+        decider = self._decider()
         doors = Doors(
             sessions=self.sessions,
             opener=self._opener(),
-            decider=self._decider(),
+            decider=decider,
+            kin=Children(self.facts, self.ledger, self.cluster, decider),
             ledger=self.ledger,
             facts=self.facts,
             heartbeat=self.heartbeat,

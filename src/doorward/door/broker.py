@@ -76,6 +76,14 @@ class Broker:
         patience = aiohttp.ClientTimeout(total=wait + 8, connect=3)
         return standing.read(await self._ask("GET", path, limits=patience))
 
+    async def children(self) -> Json:
+        """The tasks that this task has started. Raises `Refusal`."""
+        return await self._ask("GET", "/v1/tasks")
+
+    async def start_child(self, child: JsonObject) -> Json:
+        """Start a task. Raises the broker's `Refusal`; asked once more where the answer was lost."""
+        return await self._ask_twice("/v1/tasks", {**child, "request": ids.uuid7()})
+
     async def decide(
         self, connector: str, action: str, args: JsonObject, claim: JsonObject = NOTHING
     ) -> Decision:
@@ -93,14 +101,17 @@ class Broker:
             "attachments": [],
             **claim,
         }
-        try:
-            answer = await self._exchange("POST", "/v1/decisions", body)
-        except client.LOST:
-            answer = await self._ask("POST", "/v1/decisions", body)
-        match answer:
+        match await self._ask_twice("/v1/decisions", body):
             case {"decision": str(id_), "capability": str(capability)}:
                 return Decision(id_, capability)
         raise Refusal(Code.UNAVAILABLE, "the broker's decision does not have the agreed shape")
+
+    async def _ask_twice(self, path: str, body: Json) -> Json:
+        """For what carries its request id, under which the broker answers alike."""
+        try:
+            return await self._exchange("POST", path, body)
+        except client.LOST:
+            return await self._ask("POST", path, body)
 
     async def _ask(
         self, method: str, path: str, body: Json = None, limits: aiohttp.ClientTimeout = _TIMEOUT

@@ -126,6 +126,8 @@ def door_app(door: Door) -> App:
             Route("POST", "/v1/escalations", doing.of(handlers.escalate)),
             Route("GET", "/v1/requests/{id}", waiting.of(handlers.request)),
             Route("POST", "/v1/requests/{id}/run", doing.of(handlers.run)),
+            Route("GET", "/v1/tasks", looking.of(handlers.children)),
+            Route("POST", "/v1/tasks", doing.of(handlers.start_child)),
             Route("*", "/via/{connector}/{rest+}", doing.of(handlers.via), media_type=None),
         ],
         _LIMITS,
@@ -145,6 +147,14 @@ class _Handlers:
     async def actions(self, request: Request) -> web.StreamResponse:
         self._enter(request)
         return answers.json(await self._door.broker.actions())
+
+    async def children(self, request: Request) -> web.StreamResponse:
+        self._enter(request)
+        return answers.json(await self._door.broker.children())
+
+    async def start_child(self, request: Request) -> web.StreamResponse:
+        self._enter(request)
+        return answers.json(await self._door.broker.start_child(request.json()), 201)
 
     async def act(self, request: Request) -> web.StreamResponse:
         self._enter(request)

@@ -9,9 +9,19 @@ from typing import Any, TypeVar
 
 from doorward.core import clock as clocks
 from doorward.core.clock import Clock
-from doorward.core.decision import Denial, Permit
+from doorward.core.decision import Denial, Permit, Reservation
 from doorward.core.grade import Cause, Grade
-from doorward.ledger import attendance, conduct, counters, decisions, grants, redemptions, store, tasks
+from doorward.ledger import (
+    attendance,
+    conduct,
+    counters,
+    decisions,
+    grants,
+    lineage,
+    redemptions,
+    store,
+    tasks,
+)
 from doorward.ledger.chain import Head, Link
 from doorward.ledger.history import History
 from doorward.ledger.queries import Reader
@@ -20,8 +30,10 @@ from doorward.ledger.transaction import Transaction
 from doorward.ledger.values import (
     Ask,
     Attended,
+    Birth,
     Claim,
     Counted,
+    Crowded,
     Denied,
     Door,
     Epoch,
@@ -141,6 +153,10 @@ class Ledger:
     async def deny(self, ask: Ask, denial: Denial, terms: Terms) -> Denied:
         """Write a no down."""
         return await self._run(lambda txn: decisions.deny(txn, ask, denial, terms))
+
+    async def start_child(self, birth: Birth, room: Reservation) -> Birth | Crowded:
+        """Take room for a child of a task. Raises `Refusal` when nothing of the task is decided any more."""
+        return await self._run(lambda txn: lineage.start(txn, birth, room))
 
     async def add_denials(
         self, task_uid: str, codes: Mapping[str, int], since: float, until: float, most: int

@@ -14,6 +14,7 @@ from doorward.core.decision import Denial, Permit, Reservation
 from doorward.core.grade import Cause
 from doorward.errors import Code
 from doorward.ledger import counters, grants, revocations
+from doorward.ledger.lineage import refusal_above
 from doorward.ledger.schema import CAPABILITIES, DECISIONS, RESERVATIONS, SESSIONS, TASKS
 from doorward.ledger.tasks import freeze, state_refusal
 from doorward.ledger.transaction import Row, Transaction
@@ -35,6 +36,7 @@ _SESSION: Final = (
         TASKS.c.role,
         TASKS.c.state,
         TASKS.c.reason,
+        TASKS.c.parent_uid,
     )
     .select_from(SESSIONS.join(TASKS, and_(TASKS.c.uid == SESSIONS.c.task_uid)))
     .where(SESSIONS.c.id == bindparam("session"))
@@ -144,7 +146,8 @@ def _standing(txn: Transaction, session: Row) -> Denial | None:
         return Denial(Code.SESSION_INVALID, "the session is closed")
     if revocations.revoked(txn, session["namespace"], session["name"], session["role"]):
         return Denial(Code.REVOKED, "the task was revoked", ask="a person has to apply a new task")
-    return None
+    above = refusal_above(txn, session["parent_uid"])
+    return Denial(above.code, above.detail, ask=above.ask) if above else None
 
 
 def _deny(txn: Transaction, ask: Ask, session: Row, denial: Denial, terms: Terms) -> Denied:

@@ -10,6 +10,7 @@ from sqlalchemy import and_, bindparam, select, update
 from doorward.core import digest, ids
 from doorward.errors import Code, Refusal
 from doorward.ledger import attendance, counters, grants, revocations, settling
+from doorward.ledger.lineage import refusal_above
 from doorward.ledger.schema import CAPABILITIES, SESSIONS, TASKS
 from doorward.ledger.tasks import state_refusal
 from doorward.ledger.transaction import Row, Transaction
@@ -34,6 +35,7 @@ _SPENDABLE: Final = (
         TASKS.c.role,
         TASKS.c.state,
         TASKS.c.reason,
+        TASKS.c.parent_uid,
     )
     .select_from(
         CAPABILITIES.join(SESSIONS, and_(SESSIONS.c.id == CAPABILITIES.c.session)).join(
@@ -116,7 +118,7 @@ def _unspendable(txn: Transaction, row: Row | None, claim: Claim, epoch: str) ->
         return Refusal(Code.REVOKED, "this was revoked")
     spent = row["redemption"] is not None
     no = None if spent or row["grant_uid"] is None else grants.standing(txn, row["grant_uid"])
-    return no or _too_late(txn, row)
+    return no or refusal_above(txn, row["parent_uid"]) or _too_late(txn, row)
 
 
 def _too_late(txn: Transaction, row: Row) -> Refusal | None:

@@ -71,9 +71,19 @@ TASKS: Final = Table(
     Column("cause", Text, comment="what led to the grade, or to its being frozen"),
     Column("story", Text),
     Column("graded_until", Double),
+    Column("parent_uid", Text, comment="the task that started this one"),
     CheckConstraint("state IN ('live', 'frozen', 'ended')", name="state"),
     Index("ix_tasks_namespace_role", "namespace", "role"),
     Index("ix_tasks_present", "namespace", "role", "requester", **_where("state <> 'ended'")),
+)
+
+CHILDREN: Final = Table(
+    "children",
+    METADATA,
+    Column("parent_uid", Text, ForeignKey("tasks.uid"), primary_key=True),
+    Column("request", Text, primary_key=True, comment="the door's id; makes asking again harmless"),
+    Column("name", Text, nullable=False, comment="of the AgentTask that was or will be made"),
+    Column("digest", Text, nullable=False, comment="of its spec"),
 )
 
 SESSIONS: Final = Table(

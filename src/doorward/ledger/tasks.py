@@ -140,6 +140,7 @@ def _write_pin(txn: Transaction, pin: Pin) -> Row:
         "cause": None,
         "story": None,
         "graded_until": None,
+        "parent_uid": pin.parent_uid,
     }
     txn.put(_PIN, **row)
     txn.append(
@@ -152,6 +153,7 @@ def _write_pin(txn: Transaction, pin: Pin) -> Row:
         pod={"uid": pin.pod_uid, "name": pin.pod_name},
         requestedBy=pin.requested_by,
         image=pin.image,
+        parent=pin.parent_uid,
     )
     return row
 

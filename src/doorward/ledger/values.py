@@ -53,6 +53,28 @@ class Pin:
     requested_by: str
     image: str
     seats: Seats = Seats()
+    parent_uid: str | None = None
+    """The task that started this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """A child that a task starts."""
+
+    parent_uid: str
+    request: str
+    """The door's id; asking again with it gives the same child."""
+    name: str
+    role: str
+    digest: str
+    """Of its spec."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crowded:
+    """A task has started all the children that it may."""
+
+    used: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from doorward.policy.chain import Step, decide, explain
 from doorward.policy.context import ActionRequest, Approver, Context, GrantFact, GrantState
+from doorward.policy.delegation import may_start, too_many
 from doorward.policy.facts import Facts, Outcome, Reference, Wanted, wanted
 from doorward.policy.lint import Problem, Vocabulary, lint_connector, lint_role, lint_task
 from doorward.policy.shortage import bound, over_limit
@@ -34,7 +35,9 @@ __all__ = [
     "lint_connector",
     "lint_role",
     "lint_task",
+    "may_start",
     "over_limit",
+    "too_many",
     "visible_actions",
     "wanted",
 ]

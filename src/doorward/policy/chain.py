@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from doorward.core.action import Action
 from doorward.core.decision import Denial, Permit
 from doorward.core.permitting import SEAL
 from doorward.core.strictjson import Json
-from doorward.policy import approvals, checks, guards
+from doorward.errors import Code
+from doorward.policy import approvals, checks, guards, limits
 from doorward.policy.checks import Case, Check, Gate
 from doorward.policy.context import ActionRequest, Context
 
@@ -54,14 +55,60 @@ def decide(request: ActionRequest, context: Context) -> Permit | Denial:
     """The answer to one action. Pure: the same values give the same answer.
 
     A Permit counts once the ledger has taken its reservations; `over_limit` words the no if it cannot.
-    Of several rules that permit, the first one is used.
+    Of several rules that permit, the first one is used. What a task was started by must be permitted
+    the same action: a child's authority is part of its parent's, whatever its own role says.
     """
-    return _run(GATES, CHAIN, request, context)
+    found = _run(GATES, CHAIN, request, context)
+    if isinstance(found, Denial) or context.parent is None:
+        return found
+    return _within(found, decide(request, context.parent))
 
 
 def explain(request: ActionRequest, context: Context) -> tuple[Step, ...]:
     """Each step of the same chain with its verdict; those after a no are marked as not reached."""
-    return tuple(_steps(request, context))
+    own = tuple(_steps(request, context))
+    return own if context.parent is None else (*own, _above(own, request, context.parent))
+
+
+def _above(own: Sequence[Step], request: ActionRequest, parent: Context) -> Step:
+    question = "The task that started this one may do it too."
+    if any(step.denial for step in own):
+        return Step("within", question, reached=False)
+    found = decide(request, parent)
+    return Step("within", question, _of_parent(found) if isinstance(found, Denial) else None)
+
+
+def _within(permit: Permit, above: Permit | Denial) -> Permit | Denial:
+    """The child's permit, bounded by its parent's; without that there is none."""
+    if isinstance(above, Denial):
+        return _of_parent(above)
+    return replace(
+        permit,
+        reservations=limits.strictest((*permit.reservations, *above.reservations)),
+        caveats=_caveats([permit.caveats, above.caveats]),
+        seal=SEAL,
+    )
+
+
+def _of_parent(denial: Denial) -> Denial:
+    """A Grant is for one task: what people must agree to, the task above asks them for itself."""
+    said = replace(denial, detail=f"the task that started this one may not do it: {denial.detail}")
+    return (
+        replace(said, code=Code.NO_RULE, ask="the task above, to do it itself")
+        if said.code in _PEOPLE
+        else said
+    )
+
+
+_PEOPLE: Final = frozenset(
+    {
+        Code.APPROVAL_REQUIRED,
+        Code.APPROVAL_PENDING,
+        Code.APPROVAL_DENIED,
+        Code.GRANT_EXPIRED,
+        Code.GRANT_STALE,
+    }
+)
 
 
 def _run(
@@ -122,6 +169,6 @@ def _permit(case: Case) -> Permit:
     )
 
 
-def _caveats(found: Sequence[dict[str, int]]) -> dict[str, Json]:
+def _caveats(found: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
     names = {name for caveats in found for name in caveats}
     return {name: min(caveats[name] for caveats in found if name in caveats) for name in sorted(names)}

@@ -93,6 +93,8 @@ class Context:
     """The task's Grants for the action at hand, the one asked for last first."""
     facts: Facts = field(default_factory=Facts)
     """What conditions see of the ledger and of the upstream."""
+    parent: Context | None = None
+    """The same for the task that started this one; None where a person did."""
 
     def __post_init__(self) -> None:
         home = (self.task.metadata.namespace, self.task.spec.role)
@@ -102,6 +104,18 @@ class Context:
                     f"the task belongs to role {home}, not to {role.metadata.namespace}/{role.metadata.name}"
                 )
                 raise ValueError(msg)
+        self._check_parent()
+
+    def _check_parent(self) -> None:
+        named, found = self.task.spec.parent, self.parent
+        if (named and named.uid) != (found and found.task.metadata.uid):
+            msg = f"the task names parent {named and named.uid}, and another one is given, or none"
+            raise ValueError(msg)
+
+    @property
+    def lineage(self) -> tuple[Context, ...]:
+        """This task and those above it, nearest first."""
+        return (self, *(self.parent.lineage if self.parent else ()))
 
     @property
     def principal(self) -> Principal:
@@ -119,10 +133,12 @@ class Context:
     def policy_hash(self) -> str:
         """Digest of contents and UIDs of everything that the policy evaluates."""
         parts = (self.task, self.pinned_role, self.current_role, self.connector)
+        above = {"parent": self.parent.policy_hash} if self.parent else {}
         return digest.of_json(
             {
                 "objects": [part and part.content_digest for part in parts],
                 "catalogue": self.catalogue_hash,
                 "labels": dict(self.namespace_labels),
+                **above,
             }
         )

@@ -48,7 +48,11 @@ def visible_actions(context: Context) -> tuple[VisibleAction, ...]:
         return ()
     if connector.spec.catalogue_hash != context.catalogue_hash:
         return ()
-    return tuple(_rows(context, connector))
+    found = tuple(_rows(context, connector))
+    if context.parent is None:
+        return found
+    above = {row.action for row in visible_actions(context.parent)}
+    return tuple(row for row in found if row.action in above)
 
 
 def _rows(context: Context, connector: Connector) -> Iterator[VisibleAction]:

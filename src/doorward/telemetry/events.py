@@ -23,6 +23,7 @@ class Event(StrEnum):
     OUTCOME_REPORTED = "outcome.reported"
     OUTCOME_LOST = "outcome.lost"
     TASK_PINNED = "task.pinned"
+    TASK_DELEGATED = "task.delegated"
     TASK_ENDED = "task.ended"
     TASK_FROZEN = "task.frozen"
     TASK_GRADED = "task.graded"
@@ -55,6 +56,7 @@ MEANING: Final[Mapping[Event, str]] = {
     Event.OUTCOME_REPORTED: "The connector said how the action ended.",
     Event.OUTCOME_LOST: "No outcome came in time; the action counts as unknown and is not repeated.",
     Event.TASK_PINNED: "The broker took the role's contents as they were when the task was accepted.",
+    Event.TASK_DELEGATED: "An agent started a child task, with no more authority than its own task has.",
     Event.TASK_ENDED: "The task is over; nothing of it is decided any more.",
     Event.TASK_FROZEN: "The task gets nothing until a person thaws it, with the cause and its story.",
     Event.TASK_GRADED: "What the task did made it slow, in need of people, or calm again.",

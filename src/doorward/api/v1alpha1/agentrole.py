@@ -106,6 +106,17 @@ class Rule(Model):
     """People who must agree to each action before it happens."""
 
 
+class Delegation(Model):
+    """Which tasks an agent in this role may start; none of them can do what its own task cannot."""
+
+    roles: Annotated[tuple[Name, ...], Field(min_length=1, max_length=16)]
+    """Roles of the same namespace that children run in."""
+    depth: Annotated[int, Field(ge=1, le=3)] = 1
+    """How many generations may live below a task of this role."""
+    tasks: Annotated[int, Field(ge=1, le=100)] = 1
+    """How many children one task may start in its whole life."""
+
+
 class AgentRoleSpec(Model):
     """Which actions exist for agents in this role. Narrowing acts at once, widening on new tasks only."""
 
@@ -125,6 +136,8 @@ class AgentRoleSpec(Model):
     """The actions that exist; what no rule names does not exist for the agent."""
     ceilings: Ceilings = Ceilings()
     """Bounds over all tasks of the role together."""
+    delegation: Delegation | None = None
+    """Tasks that agents in this role may start; without it, none."""
 
 
 class AgentRoleStatus(Observed):

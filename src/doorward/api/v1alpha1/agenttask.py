@@ -36,7 +36,9 @@ from doorward.api.v1alpha1.fields import (
     Generation,
     Globs,
     Name,
+    ObjectName,
     Timestamp,
+    Uid,
     User,
     form,
     span,
@@ -135,6 +137,15 @@ class Budgets(Model):
     """How much the task may spend on models, as a decimal in the connector's currency."""
 
 
+class Parent(Model):
+    """The task that started this one."""
+
+    name: ObjectName
+    """Its name, in the same namespace."""
+    uid: Uid
+    """Its UID: a later task of that name is somebody else's."""
+
+
 class AgentTaskSpec(Model):
     """What an agent is to do, as whom, within which bounds. Never changes: a new purpose is a new task."""
 
@@ -170,6 +181,9 @@ class AgentTaskSpec(Model):
     """Who wants this done; filled in from the request, another name needs the verb `requestfor`."""
     created_by: User | None = None
     """Who made this object; filled in from the request, another name is refused."""
+    parent: Parent | None = None
+    """Task whose agent started this one; set by the broker alone. A child can do nothing that its parent
+    cannot, and ends with it."""
 
 
 class Phase(StrEnum):
