@@ -59,7 +59,8 @@ def decide(request: ActionRequest, context: Context) -> Permit | Denial:
     the same action: a child's authority is part of its parent's, whatever its own role says.
     """
     found = _run(GATES, CHAIN, request, context)
-    if isinstance(found, Denial) or context.parent is None:
+    hopeless = isinstance(found, Denial) and found.demand is None
+    if hopeless or context.parent is None:
         return found
     return _within(found, decide(request, context.parent))
 
@@ -78,26 +79,28 @@ def _above(own: Sequence[Step], request: ActionRequest, parent: Context) -> Step
     return Step("within", question, _of_parent(found) if isinstance(found, Denial) else None)
 
 
-def _within(permit: Permit, above: Permit | Denial) -> Permit | Denial:
-    """The child's permit, bounded by its parent's; without that there is none."""
+def _within(found: Permit | Denial, above: Permit | Denial) -> Permit | Denial:
+    """The child's answer, bounded by its parent's: nobody is asked about what the parent may not do."""
     if isinstance(above, Denial):
         return _of_parent(above)
+    if isinstance(found, Denial):
+        return found
     return replace(
-        permit,
-        reservations=limits.strictest((*permit.reservations, *above.reservations)),
-        caveats=_caveats([permit.caveats, above.caveats]),
+        found,
+        reservations=limits.strictest((*found.reservations, *above.reservations)),
+        caveats=_caveats([found.caveats, above.caveats]),
         seal=SEAL,
     )
 
 
 def _of_parent(denial: Denial) -> Denial:
     """A Grant is for one task: what people must agree to, the task above asks them for itself."""
-    said = replace(denial, detail=f"the task that started this one may not do it: {denial.detail}")
-    return (
-        replace(said, code=Code.NO_RULE, ask="the task above, to do it itself")
-        if said.code in _PEOPLE
-        else said
+    said = replace(
+        denial, detail=f"the task that started this one may not do it: {denial.detail}", demand=None
     )
+    if said.code not in _PEOPLE:
+        return said
+    return replace(said, code=Code.NO_RULE, ask="the task above, to do it itself")
 
 
 _PEOPLE: Final = frozenset(

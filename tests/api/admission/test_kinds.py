@@ -86,3 +86,31 @@ def test_the_spec_of_a_task_stays(world: Any, task: Any) -> None:
     patch = json.dumps({"spec": {"deadline": "2h"}})
     with pytest.raises(CommandError, match="spec cannot be changed"):
         world.kubectl("-n", "agents", "patch", "agenttask", name, "--type=merge", "-p", patch)
+
+
+BROKER = "system:serviceaccount:doorward-system:doorward-broker"
+PARENT = {"parent": {"name": "lead", "uid": "uid-lead"}}
+
+
+@pytest.mark.parametrize(
+    ("user", "spec", "says"),
+    [
+        ("root", PARENT, "spec.parent: set by the broker alone"),
+        (BROKER, {}, "spec.parent: set by the broker alone"),
+        (BROKER, {**PARENT, "requestedBy": "alice"}, ""),
+    ],
+)
+def test_only_the_broker_makes_children(
+    user: str, spec: dict[str, Any], says: str, world: Any, people: None
+) -> None:
+    """Nobody takes the place of a parent, and the broker runs no tasks of its own."""
+    answer = world.api(
+        "POST",
+        f"{BASE}/agenttasks?dryRun=All",
+        bare(task_document(**spec)),
+        user=user,
+        groups=("system:masters",),
+    )
+
+    assert says in answer.message
+    assert answer.status == (403 if says else 201), answer.message

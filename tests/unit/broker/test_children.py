@@ -7,12 +7,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from town import NAMESPACE, World, role, settled, task
 
+from doorward import serving
 from doorward.api.v1alpha1 import AgentTask
 from doorward.core import ids
 from doorward.door.broker import Broker as Door
+from doorward.door.hands import Hands
+from doorward.door.listener import Door as Listener
+from doorward.door.listener import door_app
 from doorward.errors import Code, Refusal
 from doorward.kube import Object, resources
 
@@ -172,3 +178,26 @@ async def test_a_child_of_another_namespace_has_no_parent(world: World) -> None:
 
     assert refusal.code is Code.TASK_ENDED
     assert NAMESPACE != "elsewhere"
+
+
+async def test_the_agent_asks_its_door(world: World) -> None:
+    """What the agent sends on loopback is what the broker makes, and what it sees of it afterwards."""
+    key = Ed25519PrivateKey.generate()
+    hands = Hands(serving.client_context(world.authority.bundle), key)
+    async with world.door(key) as client, aiohttp.ClientSession() as http:
+        app = door_app(Listener(await client.open(world.run_task()), client, hands))
+        await world.prove(client)
+        async with serving.listening(app, "127.0.0.1", 0, None, 0.1) as bound:
+            url = f"http://127.0.0.1:{bound.port}/v1/tasks"
+            answers = []
+            for _ in range(2):
+                async with http.post(url, json={"role": "helper"}) as response:
+                    answers.append((response.status, await response.json(content_type=None)))
+            world.tell(resources.AGENT_TASKS, made(world)[0])
+            async with http.get(url) as response:
+                shown = await response.json()
+    await hands.close()
+
+    assert [status for status, _ in answers] == [201, 403]
+    assert answers[1][1]["code"] == "limit_exceeded"
+    assert shown["tasks"] == [{**answers[0][1]["task"], "phase": "Pending"}]

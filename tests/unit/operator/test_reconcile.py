@@ -386,3 +386,19 @@ def test_a_task_above_the_ceiling_is_accepted_and_waits(
 
     assert (found["Accepted"], found["Running"]) == (("True", "Accepted"), ("False", "WaitingForOthers"))
     assert [plan.create, again.writes, called.create is None] == [None, False, False]
+
+
+@pytest.mark.parametrize("found", [None, pod(phase="Running", containerStatuses=AGENT_UP)])
+def test_a_child_ends_with_its_parent(
+    make_observed: MakeObserved, settings: RenderSettings, found: dict[str, Any] | None
+) -> None:
+    """With or without a pod; the pod is ended once the status says so."""
+    observed = make_observed(orphaned=True, pod=found)
+    plan = reconcile(task(), observed, NOW, settings)
+
+    assert plan.create is None
+    assert plan.status is not None
+    assert (plan.status.phase, reason(plan, "Complete")) == (Phase.FAILED, "ParentEnded")
+    assert reconcile(task(**plan.status.model_dump(by_alias=True)), observed, NOW, settings).delete_pod is (
+        found is not None
+    )

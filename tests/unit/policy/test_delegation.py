@@ -199,3 +199,19 @@ def test_the_policy_hash_covers_the_line() -> None:
     second = child_of(context(task_spec={"scope": {"repositories": ["acme/*"]}}), context())
 
     assert len({first.policy_hash, second.policy_hash, context().policy_hash}) == 3
+
+
+def test_what_people_must_agree_to_is_not_handed_down() -> None:
+    """A Grant is for one task: a child is not told to ask for what its parent would have to ask for."""
+    parent = context({**COMMENT, "approval": {"quorum": 1}})
+
+    assert denied(decide(comment(), child_of(parent, context()))).code is Code.NO_RULE
+
+
+def test_nobody_is_asked_about_what_the_parent_may_not_do() -> None:
+    """A child's own demand for people comes after its parent's no."""
+    asking = context({**COMMENT, "approval": {"quorum": 1}})
+    narrow = context(task_spec={"scope": {"repositories": ["acme/api"]}})
+
+    assert denied(decide(comment(), child_of(narrow, asking))).code is Code.OUT_OF_SCOPE
+    assert denied(decide(comment(), child_of(context(), asking))).code is Code.APPROVAL_REQUIRED
