@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from doorward.core.decision import Reservation
+from doorward.core.grade import Cause
 from doorward.errors import Code, Refusal
 from doorward.ledger import Birth, Crowded, Denied, Granted, Pin, revocations
 
@@ -53,7 +54,7 @@ async def test_a_request_id_is_for_one_child(book: Any) -> None:
 
 
 async def frozen(book: Any) -> None:
-    await book.ledger.freeze("task-uid", "because")
+    await book.ledger.freeze("task-uid", "because", Cause.DENIALS)
 
 
 async def ended(book: Any) -> None:
