@@ -33,9 +33,6 @@ _OF_TASK: Final = _PAGE.where(EVENTS.c.task_uid == bindparam("task"))
 _TASKS: Final = select(*(TASKS.c[item.name] for item in fields(TaskRow)))
 _PINNED: Final = select(TASKS.c.role_snapshot).where(TASKS.c.uid == bindparam("task"))
 _CAUSE: Final = select(TASKS.c.cause).where(TASKS.c.uid == bindparam("task"))
-_PINNED: Final = select(TASKS.c.role_snapshot).where(
-    TASKS.c.uid == bindparam("task"), TASKS.c.state != "ended"
-)
 _SESSIONS: Final = (
     select(
         SESSIONS.c.id,
@@ -172,12 +169,6 @@ class Reader:
         """The effect of a capability; None for one that is not there."""
         with self._engine.connect() as connection:
             found: str | None = connection.execute(_EFFECT, {"jti": jti}).scalar()
-        return found
-
-    def pinned_role(self, task_uid: str) -> str | None:
-        """The role of a task that has not ended, as it was pinned."""
-        with self._engine.connect() as connection:
-            found: str | None = connection.execute(_PINNED, {"task": task_uid}).scalar()
         return found
 
     def open_sessions(self) -> list[Session]:
