@@ -6,15 +6,16 @@ a Revocation that cannot be parsed takes its whole namespace back.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from doorward.api.v1alpha1 import AgentRole, AgentTask, Approval, Connector, Grant, Revocation
+from doorward.api.v1alpha1 import AgentRole, AgentTask, Approval, Connector, Grant, Revocation, Thaw
 from doorward.errors import Refusal
 from doorward.kube import Change, ChangeType, Object, Resource, resources
-from doorward.ledger import TaskRow, revocations
+from doorward.ledger import TaskRow, ThawRequest, revocations
 from doorward.render import is_enrolled
 from doorward.telemetry import log
 
@@ -42,7 +43,14 @@ class Latch:
     reason: str
 
 
-Consequence = EndTask | Latch
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """A Thaw is to be taken in."""
+
+    asked: ThawRequest
+
+
+Consequence = EndTask | Latch | Lift
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +131,8 @@ class Facts:
                 _keep(self.grants, _key(change.object), _parsed(Grant, change.object) if present else None)
             case resources.APPROVALS:
                 self._approval(change.object, present=present)
+            case resources.THAWS:
+                return self._thaw(change.object) if present else []
             case resources.REVOCATIONS:
                 return self._revocation(change.object) if present else []
         return []
@@ -191,6 +201,32 @@ class Facts:
         self._ended.move_to_end(uid)
         if len(self._ended) > _REMEMBERED:
             self._ended.popitem(last=False)
+
+    def _thaw(self, found: Object) -> list[Consequence]:
+        thaw = _parsed(Thaw, found)
+        if thaw is None or thaw.spec.user is None or thaw.status.conditions:
+            return []
+        metadata, created = thaw.metadata, found["metadata"]["creationTimestamp"]
+        task = next(
+            (
+                item
+                for item in self.tasks.values()
+                if (item.metadata.namespace, item.metadata.name) == (metadata.namespace, thaw.spec.task)
+            ),
+            None,
+        )
+        kin = (task.spec.requested_by, task.spec.created_by) if task else ()
+        asked = ThawRequest(
+            uid=metadata.uid,
+            namespace=metadata.namespace,
+            name=metadata.name,
+            task=thaw.spec.task,
+            user=thaw.spec.user,
+            reason=thaw.spec.reason,
+            created_at=dt.datetime.fromisoformat(created).timestamp(),
+            involved=tuple(name for name in kin if name),
+        )
+        return [Lift(asked)]
 
     def _revocation(self, found: Object) -> list[Consequence]:
         if str(found["metadata"]["uid"]) in self.revoked:

@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from doorward.api.v1alpha1 import Phase
 from doorward.broker.clerk import Clerk
 from doorward.broker.conduct import Conduct
-from doorward.broker.facts import Consequence, EndTask, Facts, Latch
+from doorward.broker.facts import Consequence, EndTask, Facts, Latch, Lift
+from doorward.broker.grading import Standing
 from doorward.broker.heartbeat import Heartbeat
 from doorward.broker.notices import Notices
 from doorward.broker.sessions import Sessions
 from doorward.errors import Refusal
 from doorward.kube import Backoff, Change, ChangeType, Client, Informer, Resource, resources
-from doorward.ledger import Ledger, TaskRow
+from doorward.ledger import Ledger, TaskRow, ThawRequest
 from doorward.render.names import managed
 from doorward.telemetry import log
 
@@ -26,6 +28,7 @@ _FOLLOWED: Final = (
     resources.CONNECTORS,
     resources.GRANTS,
     resources.APPROVALS,
+    resources.THAWS,
 )
 _PODS: Final = ",".join(f"{name}={value}" for name, value in managed().items())
 _AGAIN_SECONDS: Final = 0.5
@@ -155,6 +158,8 @@ class Feed:
                     await self._ledger.end(uid, reason)
                 case Latch():
                     await self._latch(item)
+                case Lift(asked):
+                    await self._lift(asked)
         except Refusal as refusal:
             _LOG.warning("not written down yet", item=str(item), why=str(refusal))
             return False
@@ -164,6 +169,15 @@ class Feed:
         facts = {"namespace": item.namespace, "name": item.name, "reason": item.reason}
         if await self._ledger.latch(item.uid, item.subjects, **facts):
             self._notices.latched(item)
+
+    async def _lift(self, asked: ThawRequest) -> None:
+        thawed = await self._ledger.thaw(asked)
+        self._notices.lifted(asked, thawed)
+        uid = thawed.task_uid
+        if uid is not None and (thawed.new or self._sessions.over(uid)):
+            self._conduct.forget(uid)
+            self._sessions.thaw(uid, close=thawed.sessions_closed)
+            self._notices.graded(uid, Standing(), Phase.RUNNING)
 
     async def _follow_pods(self, group: asyncio.TaskGroup) -> None:
         """One informer per enrolled namespace: the broker may look at no other pods."""

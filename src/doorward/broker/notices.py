@@ -13,11 +13,11 @@ from typing import Any, Final
 from doorward.api.v1alpha1 import Approval, ApprovalStatus, Grant, GrantStatus, Phase
 from doorward.broker.facts import Facts, Latch
 from doorward.broker.grading import Standing
-from doorward.broker.showing import WORDS, approval_status, grant_status, stamp
+from doorward.broker.showing import WORDS, approval_status, grant_status, stamp, thaw_condition
 from doorward.core.clock import Clock, system
 from doorward.core.grade import Grade
 from doorward.kube import ApiError, Client, EventsRecorder, Object, Resource, resources
-from doorward.ledger import GrantRow
+from doorward.ledger import GrantRow, Thawed, ThawRequest
 from doorward.telemetry import log
 
 _LOG: Final = log.get(__name__)
@@ -87,6 +87,11 @@ class Notices:
         """Say that a Revocation holds."""
         status = {"latchedAt": stamp(self._clock())}
         self._todo.put_nowait(Notice(resources.REVOCATIONS, latch.namespace, latch.name, status))
+
+    def lifted(self, asked: ThawRequest, thawed: Thawed) -> None:
+        """Say what became of a Thaw."""
+        status = {"conditions": [thaw_condition(thawed, self._clock())]}
+        self._todo.put_nowait(Notice(resources.THAWS, asked.namespace, asked.name, status, asked.uid))
 
     def grant(self, grant: Grant, row: GrantRow, answers: list[Approval]) -> None:
         """Say how a Grant stands, and which answers count."""

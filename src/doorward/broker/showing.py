@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from doorward.api.v1alpha1 import (
     Approval,
@@ -17,7 +17,7 @@ from doorward.api.v1alpha1 import (
     merge,
 )
 from doorward.errors import Code
-from doorward.ledger import Counted, GrantRow
+from doorward.ledger import Counted, GrantRow, Thawed
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,29 @@ WORDS: Final = {
     ),
 }
 """Every state of a Grant."""
+
+
+_THAWS: Final = {
+    "thawed": ("Thawed", "the task lives again"),
+    "nothing_frozen": ("NothingFrozen", "no task of this name is frozen"),
+    "frozen_later": ("FrozenLater", "the task was frozen after this was made: look at it, and make another"),
+    "used_before": ("UsedBefore", "a Thaw of this name counted before: make another under a new name"),
+    "own_task": ("OwnTask", "it was asked for by who asked for the task: somebody else has to look at it"),
+}
+"""Outcome of a Thaw -> reason and message of its condition."""
+
+
+def thaw_condition(thawed: Thawed, now: float) -> dict[str, Any]:
+    """The condition Complete of a Thaw."""
+    reason, message = _THAWS[thawed.outcome]
+    return {
+        "type": ConditionType.COMPLETE.value,
+        "status": "True" if thawed.outcome == "thawed" else "False",
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": stamp(now),
+        "observedGeneration": 1,
+    }
 
 
 def grant_status(grant: Grant, row: GrantRow) -> GrantStatus:

@@ -18,6 +18,7 @@ from doorward.cli.grants import answer, grants
 from doorward.cli.place import Place, Refused
 from doorward.cli.revoke import MEMBERS, revoke
 from doorward.cli.status import status
+from doorward.cli.thaw import thaw
 from doorward.core import strictjson
 from doorward.core.strictjson import JsonObject
 from doorward.errors import ConfigError, Refusal
@@ -100,6 +101,10 @@ def _add_people(
     taken.add_argument("kind", choices=sorted(MEMBERS), help="what is taken back")
     taken.add_argument("name", metavar="NAME", help="its name")
     taken.add_argument("--reason", metavar="TEXT", required=True, help="why, for those who read the ledger")
+    sentence = "let a frozen task live again"
+    thawed = commands.add_parser("thaw", parents=[place], help=sentence, description=sentence)
+    thawed.add_argument("task", metavar="TASK")
+    thawed.add_argument("--reason", metavar="TEXT", required=True, help="why, for those who read the ledger")
 
 
 def _add_explain(
@@ -176,6 +181,8 @@ async def _carry_out(place: Place, words: argparse.Namespace) -> None:
             await answer(place, words.grant, Answer.DENY, words.reason, None)
         case "revoke":
             await revoke(place, words.kind, words.name, words.reason)
+        case "thaw":
+            await thaw(place, words.task, words.reason)
         case "explain":
             await explain(place, words.task, words.action, words.args)
         case _:

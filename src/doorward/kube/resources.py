@@ -48,6 +48,7 @@ AGENT_ROLES: Final = Resource(_GROUP, "v1alpha1", "agentroles", "AgentRole")
 GRANTS: Final = Resource(_GROUP, "v1alpha1", "grants", "Grant")
 APPROVALS: Final = Resource(_GROUP, "v1alpha1", "approvals", "Approval")
 REVOCATIONS: Final = Resource(_GROUP, "v1alpha1", "revocations", "Revocation")
+THAWS: Final = Resource(_GROUP, "v1alpha1", "thaws", "Thaw")
 CONNECTORS: Final = Resource(_GROUP, "v1alpha1", "connectors", "Connector", namespaced=False)
 
 PODS: Final = Resource("", "v1", "pods", "Pod")

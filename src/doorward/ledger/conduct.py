@@ -40,6 +40,16 @@ _FROZEN: Final = (
     .order_by(TASKS.c.pinned_at.desc())
     .limit(1)
 )
+_LIVE: Final = (
+    select(TASKS.c.uid)
+    .where(
+        TASKS.c.namespace == bindparam("of_namespace"),
+        TASKS.c.name == bindparam("of_name"),
+        TASKS.c.state == "live",
+    )
+    .order_by(TASKS.c.pinned_at.desc())
+    .limit(1)
+)
 _THAW: Final = (
     update(TASKS)
     .where(TASKS.c.uid == bindparam("task"), TASKS.c.state == "frozen")
@@ -92,8 +102,7 @@ def thaw(txn: Transaction, asked: ThawRequest) -> Thawed:
     """
     known = txn.one(_KNOWN, of_namespace=asked.namespace, of_name=asked.name)
     if known is not None:
-        same = known["uid"] == asked.uid
-        return Thawed(known["outcome"] if same else "used_before", None, new=False)
+        return _again(txn, known, asked)
     task = txn.one(_FROZEN, of_namespace=asked.namespace, of_name=asked.task)
     outcome = _outcome(task, asked)
     txn.put(
@@ -109,10 +118,19 @@ def thaw(txn: Transaction, asked: ThawRequest) -> Thawed:
     return _thaw(txn, task, asked)
 
 
+def _again(txn: Transaction, known: Row, asked: ThawRequest) -> Thawed:
+    """What was said before; with the task, for a broker that has not heard of it, while it still lives."""
+    if known["uid"] != asked.uid:
+        return Thawed("used_before", None, new=False)
+    live = txn.one(_LIVE, of_namespace=asked.namespace, of_name=asked.task)
+    lives = live is not None and known["outcome"] == "thawed"
+    return Thawed(known["outcome"], live["uid"] if live and lives else None, new=False)
+
+
 def _outcome(task: Row | None, asked: ThawRequest) -> ThawOutcome:
     if task is None:
         return "nothing_frozen"
-    if asked.user in {asked.requested_by, task["requester"]}:
+    if asked.user in {*asked.involved, task["requester"]}:
         return "own_task"
     later = task["frozen_at"] is not None and task["frozen_at"] >= asked.created_at
     return "frozen_later" if later else "thawed"

@@ -386,8 +386,8 @@ class ThawRequest:
     reason: str
     created_at: float
     """By the API server's clock: it thaws what was frozen before."""
-    requested_by: str | None
-    """Who asked for the task; None when that is not known any more."""
+    involved: tuple[str, ...]
+    """Who asked for the task, as far as the cluster still knows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,13 +42,27 @@ RBAC = "rbac.authorization.k8s.io/v1"
 CLUSTER_RULES = [
     {
         "apiGroups": ["doorward.dev"],
-        "resources": ["agenttasks", "agentroles", "connectors", "revocations", "grants", "approvals"],
+        "resources": [
+            "agenttasks",
+            "agentroles",
+            "connectors",
+            "revocations",
+            "grants",
+            "approvals",
+            "thaws",
+        ],
         "verbs": ["get", "list", "watch"],
     },
     {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
     {
         "apiGroups": ["doorward.dev"],
-        "resources": ["agenttasks/status", "revocations/status", "grants/status", "approvals/status"],
+        "resources": [
+            "agenttasks/status",
+            "revocations/status",
+            "grants/status",
+            "approvals/status",
+            "thaws/status",
+        ],
         "verbs": ["patch"],
     },
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},

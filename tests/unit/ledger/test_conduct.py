@@ -14,7 +14,7 @@ from doorward.errors import Code, Refusal
 from doorward.ledger import Denied, Door, Evidence, Granted, Opened, ThawRequest
 from doorward.telemetry.events import Event
 
-ASKED = ThawRequest("thaw-uid", "agents", "thaw-1", "fix-1", "bob", "looked at it", 1010.0, "alice")
+ASKED = ThawRequest("thaw-uid", "agents", "thaw-1", "fix-1", "bob", "looked at it", 1010.0, ("alice",))
 NO = Denial(Code.NO_RULE, "no")
 OTHER = Door("key-2", Evidence("container-1", 0), "10.0.0.7")
 NEWER = Door("key-3", Evidence("container-2", 1), "10.0.0.7")

@@ -25,6 +25,7 @@ _MEMBERS: Final[Mapping[str, Mapping[str, Callable[[User], Any]]]] = {
     "agenttasks": {"requestedBy": _name, "createdBy": _name},
     "grants": {"author": _name},
     "approvals": {"user": _name, "groups": _groups},
+    "thaws": {"user": _name},
 }
 """Resource -> member of its spec -> what it is filled in with."""
 
@@ -38,7 +39,7 @@ def of_new(review: Review) -> Patch:
     """
     members = _MEMBERS.get(review.resource)
     if members is None or (review.operation, review.subresource) != (Operation.CREATE, ""):
-        raise Refusal(Code.MALFORMED, "only new AgentTasks, Grants and Approvals are filled in here")
+        raise Refusal(Code.MALFORMED, "only new AgentTasks, Grants, Approvals and Thaws are filled in here")
     spec = (review.object or {}).get("spec")
     if not isinstance(spec, Mapping):
         return ()  # the schema refuses an object without a spec, with a better sentence than ours

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from doorward.api.v1alpha1 import AgentRole, AgentTask, Approval, Grant
+from doorward.api.v1alpha1 import AgentRole, AgentTask, Approval, Grant, Thaw
 from doorward.errors import Code, Refusal
 from doorward.policy import evaluate, schemas
-from doorward_webhooks.admission import literals, people
+from doorward_webhooks.admission import literals, people, thawing
 from doorward_webhooks.admission.known import Surroundings
 from doorward_webhooks.admission.people import Allows
 from doorward_webhooks.admission.review import Denied, Operation, Review
@@ -34,6 +34,8 @@ async def decide(review: Review, around: Surroundings, allows: Allows) -> None:
             await people.check_approval(Approval.parse(_whole(review)), review, around, allows)
         case "grants":
             people.check_grant(Grant.parse(_whole(review)), review, around)
+        case "thaws":
+            await thawing.check_thaw(Thaw.parse(_whole(review)), review, around, allows)
         case _:
             raise Refusal(Code.MALFORMED, f"{review.resource} is not judged here")
 

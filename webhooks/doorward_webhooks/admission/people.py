@@ -29,7 +29,7 @@ def check_grant(grant: Grant, review: Review, around: Surroundings) -> None:
     """Raise `Refusal` for a Grant in another's name, by an agent's side, or for another task than it says."""
     if grant.spec.author != review.user.name:
         raise _refused("grants.author", f"spec.author: a Grant is made in your own name, {review.user.name}")
-    _check_outside(review.user, around, "grants.author")
+    check_outside(review.user, around, "grants.author")
     if len(grant.metadata.name) > _LONGEST:
         raise Refusal(
             Code.ARGUMENTS_INVALID,
@@ -94,7 +94,7 @@ def _check_distance(grant: Grant, review: Review, around: Surroundings) -> None:
     user = review.user
     if grant.spec.author == user.name:
         raise _refused("approvals.distance", "you made this Grant, so somebody else approves it")
-    _check_outside(user, around, "approvals.distance")
+    check_outside(user, around, "approvals.distance")
     task = around.known.task(review.namespace, grant.spec.task.name)
     if task is None:
         raise _absent(f"AgentTask {grant.spec.task.name}")
@@ -104,7 +104,7 @@ def _check_distance(grant: Grant, review: Review, around: Surroundings) -> None:
         )
 
 
-def _check_outside(user: User, around: Surroundings, rule: str) -> None:
+def check_outside(user: User, around: Surroundings, rule: str) -> None:
     """Raise `Refusal` for a service account of a namespace in which agents run."""
     names = [user.name.removeprefix(_ACCOUNT).partition(":")[0]] if user.name.startswith(_ACCOUNT) else []
     names += [group.removeprefix(_ACCOUNTS) for group in user.groups if group.startswith(_ACCOUNTS)]

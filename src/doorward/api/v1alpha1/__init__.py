@@ -47,8 +47,9 @@ from doorward.api.v1alpha1.connector import (
 from doorward.api.v1alpha1.fields import ApprovalPolicy, Compute, Quantities
 from doorward.api.v1alpha1.grant import Escalation, Grant, GrantPhase, GrantSpec, GrantStatus, ObjectRef
 from doorward.api.v1alpha1.revocation import Revocation, RevocationSpec, RevocationStatus
+from doorward.api.v1alpha1.thaw import Thaw, ThawSpec, ThawStatus
 
-KINDS: tuple[type[Resource], ...] = (AgentTask, AgentRole, Grant, Approval, Revocation, Connector)
+KINDS: tuple[type[Resource], ...] = (AgentTask, AgentRole, Grant, Approval, Revocation, Thaw, Connector)
 """Every kind of the group."""
 
 __all__ = [
@@ -107,6 +108,9 @@ __all__ = [
     "Stage",
     "Tenant",
     "TenantCeilings",
+    "Thaw",
+    "ThawSpec",
+    "ThawStatus",
     "approval_name",
     "merge",
 ]
