@@ -19,7 +19,7 @@ GRANT = "waits"
 """The Grant that is answered."""
 EVERYBODY = "system:authenticated"
 _MERGE = "application/merge-patch+json"
-_KINDS = {"approvals": "Approval", "revocations": "Revocation", "grants": "Grant"}
+_KINDS = {"approvals": "Approval", "revocations": "Revocation", "grants": "Grant", "thaws": "Thaw"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,12 @@ class Forgery:
         return api("POST", path, self._document(task_uid), user=self.user, groups=self.groups)
 
     def _document(self, task_uid: str) -> dict[str, Any]:
-        right = {"approvals": self._approval, "grants": lambda: self._grant(task_uid), "revocations": dict}
+        right = {
+            "approvals": self._approval,
+            "grants": lambda: self._grant(task_uid),
+            "revocations": dict,
+            "thaws": lambda: {"task": "asked", "reason": "looked at it", "user": self.user},
+        }
         default = approval_name(GRANT, self.user) if self.resource == "approvals" else "mine"
         metadata = {"name": self.object or default, "namespace": "agents"}
         spec = {**right[self.resource](), **self.spec}

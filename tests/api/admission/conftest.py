@@ -155,7 +155,7 @@ def people(world: World) -> None:
 
 
 def _bound(name: str, kind: str, who: str, verbs: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
-    kinds = ["agenttasks", "approvals", "grants", "agentroles", "revocations"]
+    kinds = ["agenttasks", "approvals", "grants", "agentroles", "revocations", "thaws"]
     writes = ["get", "list", "create", "update", "patch"]
     group = {"apiGroups": ["doorward.dev"]}
     rules: list[dict[str, Any]] = [

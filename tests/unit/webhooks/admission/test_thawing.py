@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from admissionworld import task_document
 
+from doorward.api.v1alpha1 import AgentTask
 from doorward.errors import Code, Refusal
 from doorward.kube import Access
 from doorward_webhooks.admission.defaults import of_new
@@ -53,7 +55,6 @@ async def test_whoever_has_the_verb_on_the_task_may_thaw_it(ask: Any, around: Su
         (CAROL, {"user": "bob"}, True, "thaws.user"),
         (CAROL, {"user": None}, True, "thaws.user"),
         (CAROL, {}, False, "thaws.verbs"),
-        (User("alice"), {}, True, "thaws.distance"),
         (AGENTS, {}, True, "thaws.user"),
     ],
 )
@@ -65,6 +66,18 @@ async def test_a_thaw_that_is_not_ones_own_to_make_is_refused(
         await decide(thaw(ask, user, **spec), around, May(yes=yes))
 
     assert (caught.value.code, caught.value.rule) == (Code.RESERVED, rule)
+
+
+@pytest.mark.parametrize("member", ["requestedBy", "createdBy"])
+async def test_who_asked_for_a_task_does_not_thaw_it(
+    member: str, ask: Any, around: Surroundings, objects: Any
+) -> None:
+    """Two people look at what a frozen task did."""
+    objects.tasks["fix-7"] = AgentTask.parse(task_document(**{member: "carol"}))
+    with pytest.raises(Refusal) as caught:
+        await decide(thaw(ask), around, May(yes=True))
+
+    assert caught.value.rule == "thaws.distance"
 
 
 async def test_a_thaw_of_a_task_that_is_not_there_waits(ask: Any, around: Surroundings) -> None:
