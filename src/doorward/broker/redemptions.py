@@ -203,6 +203,8 @@ def standing(facts: Facts, found: Capability) -> Refusal | None:
     namespace, task, role = (str(found.actor.get(name)) for name in ("namespace", "task", "role"))
     if facts.is_revoked(namespace, task, role, found.id):
         return Refusal(Code.REVOKED, "this was revoked")
+    if found.grant is not None and facts.is_grant_revoked(namespace, found.grant):
+        return Refusal(Code.REVOKED, "the Grant was revoked")
     if not facts.enrolled(namespace):
         return Refusal(Code.TASK_ENDED, "the namespace is not enrolled any more")
     if found.subject not in facts.tasks:

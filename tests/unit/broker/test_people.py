@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from town import GROUP, NAMESPACE, World, role, settled
+from town import GROUP, NAMESPACE, World, revocation, role, settled
 from waiting import until
 
 from doorward.broker.clerk import DRIFT_SECONDS
@@ -188,6 +188,19 @@ async def test_a_request_whose_answer_was_lost_is_answered_alike(world: World) -
 
     assert answers[0]["decision"] == answers[1]["decision"]
     assert other.code == Code.LIMIT_EXCEEDED
+
+
+async def test_a_revoked_grant_takes_its_capability_with_it(world: World) -> None:
+    """With the news, before the ledger has it."""
+    async with world.door() as door:
+        await opened(world, door)
+        grant = await asked(world, door)
+        await answer(world, grant, approval(grant, "bob"), approval(grant, "carol"))
+        decision = await door.decide("code", "issue.comment", ARGS)
+        world.tell(resources.REVOCATIONS, revocation(grants=[grant["metadata"]["name"]]))
+        status, body = await world.redeem(decision.capability, world.hands_token())
+
+    assert (status, body["code"]) == (403, "revoked")
 
 
 async def test_the_sixth_question_waits_for_the_first(world: World) -> None:
