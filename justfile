@@ -49,6 +49,10 @@ e2e *args:
 bench-revocation *args:
     PYTHONPATH=hack:tests/support {{python}} tests/bench/revocation {{args}}
 
+# upgrade, roll-back, drain and uninstall on the cluster that is up; minutes, and nothing else may use it meanwhile
+lifecycle *args:
+    DOORWARD_TEST_RESTART=yes {{bin}}/pytest tests/e2e/test_lifecycle.py {{args}}
+
 # write the locks again: dependencies as of a week ago, so that a fresh malicious release has time to be found
 lock:
     hack/lock

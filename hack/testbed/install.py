@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
@@ -29,13 +28,33 @@ TENANT = {
 }
 
 
-def doorward(site: Site) -> None:
-    """Install or upgrade both releases and wait until every part is ready."""
-    images = {name: {"image": _image(name)} for name in ("operator", "admission", "broker", "door")}
-    _helm(site, "doorward", SYSTEM, {**images, "enrolled": [{"name": AGENTS, "create": True}]})
+def doorward(site: Site, seconds: int = 240, **changes: Any) -> None:
+    """Install or upgrade both releases and wait until every part is ready.
+
+    `changes` are further values of the chart: a mapping is laid over what a part has here.
+    Raises `CommandError` when it is not ready within `seconds`.
+    """
+    values: dict[str, Any] = {
+        name: {"image": _image(name)} for name in ("operator", "admission", "broker", "door")
+    }
+    values["enrolled"] = [{"name": AGENTS, "create": True}]
+    for name, change in changes.items():
+        values[name] = {**values.get(name, {}), **change} if isinstance(change, dict) else change
+    _upgrade(site, "doorward", SYSTEM, values, seconds=seconds)
     _upstream(site)
-    _helm(site, "code", CODE, _connector_values(site), chart="doorward-connector")
+    _upgrade(site, "code", CODE, _connector_values(site), chart="doorward-connector")
     operator_settled(site)
+
+
+def rollback(site: Site) -> None:
+    """Take the release back to the revision before, as its owner would."""
+    _helm(site, "rollback", "doorward", "--namespace", SYSTEM, "--wait", "--timeout", "240s")
+    operator_settled(site)
+
+
+def uninstall(site: Site, release: str, namespace: str) -> None:
+    """Take a release away, and wait until its objects are gone."""
+    _helm(site, "uninstall", release, "--namespace", namespace, "--wait", "--timeout", "120s")
 
 
 def agent_image(_site: Site) -> str:
@@ -217,16 +236,25 @@ def _rolled(site: Site, workload: str, namespace: str) -> None:
     wait.until(ready, f"{workload} is rolled out", 180, every=0.5)
 
 
-def _helm(site: Site, release: str, namespace: str, values: dict[str, Any], chart: str = "doorward") -> None:
-    argv = [
-        str(tools.path("helm")), "upgrade", "--install", release, str(CHARTS / chart),
-        "--namespace", namespace, "--create-namespace", "--wait", "--timeout", "240s", "--values", "-",
-    ]  # fmt: skip
-    done = subprocess.run(
-        argv, input=yaml.safe_dump(values), env=site.environ(), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise commands.CommandError(f"helm {release}: {done.stderr.strip()}\n{_events(site, namespace)}")
+def _upgrade(
+    site: Site,
+    release: str,
+    namespace: str,
+    values: dict[str, Any],
+    *,
+    chart: str = "doorward",
+    seconds: int = 240,
+) -> None:
+    words = ("upgrade", "--install", release, str(CHARTS / chart), "--namespace", namespace)
+    waiting = ("--create-namespace", "--wait", "--timeout", f"{seconds}s", "--values", "-")
+    try:
+        _helm(site, *words, *waiting, stdin=yaml.safe_dump(values))
+    except commands.CommandError as error:
+        raise commands.CommandError(f"{error}\n{_events(site, namespace)}") from error
+
+
+def _helm(site: Site, verb: str, *words: str, stdin: str | None = None) -> None:
+    commands.run(tools.path("helm"), verb, *words, stdin=stdin, env=site.environ())
 
 
 def _events(site: Site, namespace: str) -> str:
