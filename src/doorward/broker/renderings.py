@@ -38,7 +38,8 @@ class Renderings:
 
     def _earlier(self, made: dt.datetime) -> Sequence[RenderSettings]:
         try:
-            return History.parse(self.history_file.read_text()).at(made, self.address)
+            text = self.history_file.read_text() if self.history_file.exists() else ""
+            return History.parse(text).at(made, self.address)
         except (ConfigError, OSError) as error:
-            _LOG.warning("no history of render settings", why=str(error))
+            _LOG.warning("the history of render settings cannot be read", why=str(error))
             return ()

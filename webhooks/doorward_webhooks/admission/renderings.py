@@ -49,6 +49,7 @@ class Renderings:
         self._resolve = resolve or _address
         self._clock = clock or asyncio.get_running_loop().time
         self._now = now or (lambda: datetime.now(UTC))
+        self._complaint = ""
         self._earlier: Sequence[RenderSettings] = ()
         """What the history says was in force lately."""
         self._found: list[tuple[RenderSettings, float]] = []
@@ -83,11 +84,17 @@ class Renderings:
             await asyncio.sleep(interval)
 
     def _remembered(self, broker_ip: str) -> Sequence[RenderSettings]:
+        """What the history says; nothing while there is none. What is wrong with it is said once."""
+        found: Sequence[RenderSettings] = ()
         try:
-            return History.parse(self._history_file.read_text()).at(self._now(), broker_ip)
+            text = self._history_file.read_text() if self._history_file.exists() else ""
+            found, complaint = History.parse(text).at(self._now(), broker_ip), ""
         except (ConfigError, OSError) as error:
-            _LOG.warning("no history of render settings", why=str(error))
-            return ()
+            complaint = str(error)
+        if complaint and complaint != self._complaint:
+            _LOG.warning("the history of render settings cannot be read", why=complaint)
+        self._complaint = complaint
+        return found
 
     def _read(self) -> RenderSettings:
         document, ca_pem = (path.read_bytes() for path in self._files)
