@@ -74,3 +74,7 @@ bench-ledger *args:
 # change the guards of admission one small place at a time: each change makes a test fail or is explained in tests/mutants.toml
 mutants *args:
     PYTHONPATH=hack hack/lab python -m mutants {{args}}
+
+# 64 redeemers of one capability while brokers are killed, 1,000 times on each engine: half an hour
+kill-rounds *args:
+    PYTHONPATH=tests/support:hack {{python}} tests/rounds/kills.py {{args}}

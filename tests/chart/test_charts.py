@@ -430,3 +430,48 @@ def test_helm_finds_nothing_to_complain_of(chart: str, helm: Path) -> None:
     root = Path(__file__).parents[2]
 
     assert "0 chart(s) failed" in run(helm, "lint", root / "charts" / chart, *flags)
+
+
+DATABASE = ("--set", "broker.replicas=2,broker.ledger.secret=db,broker.ledger.cidrs={10.0.3.0/24}")
+
+
+def test_several_brokers_need_a_database(render: Callable[..., str]) -> None:
+    """A file has one writer: the values are refused, not the second pod at its start."""
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        render("doorward", "--set", "broker.replicas=2")
+
+    assert "/broker/ledger/secret" in caught.value.stderr
+
+
+def test_the_address_of_the_database_is_a_file_of_the_broker_alone(render: Callable[..., str]) -> None:
+    """No other part mounts the Secret, and no environment holds more than a path."""
+    found = [each for each in yaml.safe_load_all(render("doorward", *DATABASE)) if each]
+    holders = [
+        name
+        for name, pod in _pods(found)
+        if any(volume.get("secret", {}).get("secretName") == "db" for volume in pod.get("volumes", ()))
+    ]
+    broker = dict(_pods(found))["doorward-broker"]["containers"][0]
+    env = {each["name"]: each.get("value") for each in broker["env"]}
+
+    assert holders == ["doorward-broker"]
+    assert env["DOORWARD_LEDGER_FILE"] == "/etc/doorward/ledger/url"
+    assert "DOORWARD_LEDGER_URL" not in env
+
+
+def test_only_the_broker_reaches_the_database(render: Callable[..., str]) -> None:
+    """By port and address; without a database nobody does. One broker at a time may be evicted."""
+    found = [each for each in yaml.safe_load_all(render("doorward", *DATABASE)) if each]
+    plain = [each for each in yaml.safe_load_all(render("doorward")) if each]
+    ways = {
+        each["metadata"]["name"]: rule["to"]
+        for each in found
+        if each["kind"] == "NetworkPolicy"
+        for rule in each["spec"].get("egress") or []
+        if {"port": 5432, "protocol": "TCP"} in rule["ports"]
+    }
+    budget = _named(found, "PodDisruptionBudget", "doorward-broker")
+
+    assert ways == {"doorward-broker": [{"ipBlock": {"cidr": "10.0.3.0/24"}}]}
+    assert "5432" not in str([each["spec"] for each in plain if each["kind"] == "NetworkPolicy"])
+    assert budget["spec"]["maxUnavailable"] == 1

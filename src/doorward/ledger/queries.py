@@ -30,7 +30,7 @@ _PAGE: Final = (
     select(*_COLUMNS).where(EVENTS.c.seq > bindparam("after")).order_by(EVENTS.c.seq).limit(bindparam("most"))
 )
 _OF_TASK: Final = _PAGE.where(EVENTS.c.task_uid == bindparam("task"))
-_TASKS: Final = select(*(TASKS.c[item.name] for item in fields(TaskRow)))
+_TASKS: Final = select(*(TASKS.c[item.name] for item in fields(TaskRow))).where(TASKS.c.state != "ended")
 _PINNED: Final = select(TASKS.c.role_snapshot).where(TASKS.c.uid == bindparam("task"))
 _CAUSE: Final = select(TASKS.c.cause).where(TASKS.c.uid == bindparam("task"))
 _SESSIONS: Final = (
@@ -115,7 +115,7 @@ class Reader:
         return page[0] if page and page[0].seq == seq else None
 
     def tasks(self) -> list[TaskRow]:
-        """Every task that ever had a session."""
+        """Every task that had a session and has not ended."""
         with self._engine.connect() as connection:
             return [TaskRow(**row) for row in connection.execute(_TASKS).mappings()]
 
