@@ -78,3 +78,7 @@ mutants *args:
 # 64 redeemers of one capability while brokers are killed, 1,000 times on each engine: half an hour
 kill-rounds *args:
     PYTHONPATH=tests/support:hack {{python}} tests/rounds/kills.py {{args}}
+
+# so many generated pods through the policies of a real API server and through the walk of admission
+differential pods="5000":
+    DOORWARD_GENERATED_PODS={{pods}} {{bin}}/pytest tests/api/admission/test_floor.py --timeout 3600 -k "explained or never_refuses"
