@@ -29,6 +29,11 @@ fix:
 unit *args:
     {{bin}}/pytest tests/unit tests/architecture tests/docs -n 2 --dist loadfile {{args}}
 
+# 10,000 generated requests against generated roles, and as many conditions against their proof: minutes
+properties *args:
+    DOORWARD_EXAMPLES=10000 {{bin}}/pytest tests/unit/policy/test_properties.py tests/unit/policy/test_provenance.py \
+        --timeout 0 -n 2 {{args}}
+
 # a real kube-apiserver and etcd, and the charts through the real helm
 api *args:
     {{bin}}/pytest tests/api tests/chart -n 2 --dist loadfile --no-loadscope-reorder {{args}}

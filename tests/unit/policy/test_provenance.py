@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from doorward.policy import evaluate
 from doorward.policy.evaluate import Question, UnansweredError
 from doorward.policy.provenance import Own
 
+EXAMPLES = int(os.environ.get("DOORWARD_EXAMPLES", "150"))
 OWN = Own("merger")
 ALONE = "nobody but the agent has spoken"
 PICKED = "the agent picks"
@@ -158,7 +160,7 @@ SILENT = {
 
 
 @given(EXPRESSIONS, st.data())
-@settings(max_examples=150)
+@settings(max_examples=EXAMPLES)
 @example("outcomes.map(o, true).exists(v, v)", None)
 def test_the_proof_holds_in_reality(expression: str, data: st.DataObject | None) -> None:
     """Whatever the agent makes: what is called a guard is never true while nobody else has spoken."""
