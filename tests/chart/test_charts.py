@@ -409,6 +409,28 @@ def test_the_notes_warn_of_a_connector_that_may_connect_anywhere(connector_notes
     assert "WARNING" not in connector_notes("--set", "upstream.cidrs={203.0.113.7/32}")
 
 
+def _peer(namespace: str, component: str) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/name": "doorward", "app.kubernetes.io/component": component}
+    return {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "podSelector": {"matchLabels": labels},
+    }
+
+
+def test_the_broker_reaches_connectors(manifests: Manifests) -> None:
+    """It reads facts for conditions through them, and nothing else of ours goes there."""
+    ways = {
+        each["metadata"]["name"]: peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+        for each in manifests["doorward"]
+        if each["kind"] == "NetworkPolicy"
+        for rule in each["spec"]["egress"]
+        if {"port": 8443, "protocol": "TCP"} in rule["ports"]
+        for peer in rule["to"]
+    }
+
+    assert ways == {"doorward-broker": "connector"}
+
+
 def test_task_pods_reach_connectors_of_enrolled_namespaces_only(manifests: Manifests) -> None:
     """A peer is always a namespace and a pod; an empty selector would be everybody."""
     (policy,) = [each for each in manifests["doorward-connector"] if each["kind"] == "NetworkPolicy"]
@@ -418,7 +440,8 @@ def test_task_pods_reach_connectors_of_enrolled_namespaces_only(manifests: Manif
         {
             "namespaceSelector": {"matchLabels": {"doorward.dev/enforced": "true"}},
             "podSelector": {"matchLabels": {"app.kubernetes.io/component": "task"}},
-        }
+        },
+        _peer("doorward-system", "broker"),
     ]
 
 

@@ -27,10 +27,13 @@ class Seen:
 
 @dataclass
 class Forge:
-    """Four routes of a forge over one issue and one file."""
+    """A few routes of a forge over one issue, one file, one pull request and its head."""
 
     seen: list[Seen] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
+    checks: dict[str, str] = field(default_factory=dict)
+    """Name -> state, of each commit."""
+    reviews: list[dict[str, object]] = field(default_factory=list)
     hold: asyncio.Event | None = None
     """Answers wait for it, if there is one."""
 
@@ -63,6 +66,17 @@ class Forge:
                 return _json({**made, "url": f"{ROOT}/repos/acme/web/issues/comments/41"}, 201)
             case "GET", ["", "api", "v1", "repos", "acme", "web", "contents", "docs", "a%20b.md"]:
                 return _json({"type": "file", "encoding": "base64", "content": "aGVsbG8=", "sha": "abc1"})
+        return self._review(request.raw_path.partition("?")[0])
+
+    def _review(self, path: str) -> web.Response:
+        match path.removeprefix("/api/v1/repos/acme/web/"):
+            case "pulls/7":
+                return _json({"number": 7, "state": "open", "head": {"sha": "abc1", "ref": "agent/fix"}})
+            case "pulls/7/reviews":
+                return _json(self.reviews)
+            case "commits/abc1/status":
+                found = [{"context": name, "status": state} for name, state in self.checks.items()]
+                return _json({"sha": "abc1", "statuses": found or None, "total_count": len(found)})
         return _json({"message": "there is no such thing"}, 404)
 
     def _issue(self) -> dict[str, object]:

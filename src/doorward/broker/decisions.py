@@ -19,6 +19,7 @@ from doorward.broker.people import Appeal, Consulted, People
 from doorward.broker.pleas import Plea
 from doorward.broker.recall import recall
 from doorward.broker.sessions import Open, Sessions
+from doorward.broker.upstream import Upstream
 from doorward.broker.vocabulary import vocabulary_of
 from doorward.core import digest
 from doorward.core.action import Action, Attachment, resource_of
@@ -76,12 +77,15 @@ class Decider:
     effects: Effects
     people: People
     conduct: Conduct
+    upstream: Upstream
 
     async def decide(self, opened: Open, body: Mapping[str, Json], keys: SigningKeys) -> dict[str, Json]:
         """The answer to `POST /v1/decisions`. Raises the `Refusal` of a denial, recorded before."""
         started = time.perf_counter()
         wish = parse(body)
         context = await self.gather(opened, wish.wanted.connector, wish.wanted)
+        if policy.wanted(context).upstream:
+            context = await self.upstream.answered(wish.wanted, context, keys)
         found = await self._consulted(opened, wish, context)
         verdict = found.verdict
         ask = _ask(opened, wish, verdict, context)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import functools
+import ssl
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -40,6 +42,7 @@ from doorward.broker.redemptions import Callers, Redeemer
 from doorward.broker.renderings import Renderings
 from doorward.broker.sessions import Sessions
 from doorward.broker.settings import Settings
+from doorward.broker.upstream import Reader, Upstream
 from doorward.core.clock import Clock, system
 from doorward.errors import ConfigError, Refusal
 from doorward.kube import ApiError, Client, connect, resources
@@ -49,6 +52,9 @@ from doorward.serving import App, Buckets, Limits
 from doorward.telemetry import log, metrics
 
 T = TypeVar("T")
+
+_trusting = functools.lru_cache(maxsize=2)(serving.client_context)
+"""One context for a bundle: connections are kept by context."""
 
 _LOG: Final = log.get(__name__)
 _SWEEP_SECONDS: Final = 5.0
@@ -95,7 +101,20 @@ class Broker:
         self.people = People(self.ledger, parking, self.clerk)
         self.keyshare = KeyShare(self.ledger, self.keyring, settings.issuer, self.clock)
         self.ledger.serve(self.epoch.id)
+        self.upstream = Upstream(
+            reader=Reader(settings.issuer, self.epoch.id, settings.namespace),
+            ledger=self.ledger,
+            places=self.places,
+            clock=self.clock,
+            remember=self.effects.remember,
+            trusted=self._trusted,
+        )
         self.metrics.watch(lambda: len(self.sessions), lambda: self.heartbeat.age)
+
+    def _trusted(self) -> ssl.SSLContext:
+        """Who is believed to be a connector: whom doors of pods made now would believe."""
+        now = dt.datetime.fromtimestamp(self.clock(), dt.UTC)
+        return _trusting(self.renderings(now)[0].ca_pem)
 
     def doors(self) -> App:
         """The listener for doors."""
@@ -247,6 +266,7 @@ class Broker:
             effects=self.effects,
             people=self.people,
             conduct=self.conduct,
+            upstream=self.upstream,
         )
 
 
@@ -275,6 +295,7 @@ async def serve(
         if broker is None:
             return
         stack.callback(broker.ledger.close)
+        stack.push_async_callback(broker.upstream.close)
         feed = Feed(api, broker.facts, broker.sessions, broker.ledger, broker.conduct)
         feed.serve(broker.clerk)
         feed.live = [row for row in broker.ledger.reader.tasks() if row.state == "live"]

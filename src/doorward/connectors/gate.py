@@ -6,7 +6,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
+from doorward.connectors import caveats
 from doorward.connectors.admission import Identity, Order, Presented, admit
 from doorward.connectors.broker import Outcome, Redemption
 from doorward.connectors.keyring import Keyring
@@ -14,13 +16,17 @@ from doorward.connectors.metrics import Metrics
 from doorward.connectors.outcomes import Outcomes
 from doorward.connectors.upstream import Answer, Upstream, UpstreamRequest
 from doorward.connectors.wire import Reference, reportable
+from doorward.core import digest, schemacheck
 from doorward.core.clock import Clock, system
 from doorward.core.effect import Effect
 from doorward.core.strictjson import Json, JsonObject
 from doorward.errors import Code, Refusal
 from doorward.telemetry import log
+from doorward.tokens.claims import BROKER
 from doorward.tokens.proof import Nonces
 
+RECHECK_SECONDS: Final = 3.0
+"""Within these a fact that is compared again must have been asked for."""
 SUCCEEDED, FAILED, UNKNOWN = "succeeded", "failed", "unknown"
 
 
@@ -32,6 +38,8 @@ class Verb:
     """Builds the upstream request from checked arguments. Raises `Refusal(arguments_invalid)`."""
     references: Callable[[JsonObject, Json], tuple[Reference, ...]]
     """Finds what was made or seen, in arguments and answer."""
+    facts: Callable[[JsonObject, Json], Json] | None = None
+    """What the broker may take from the answer; None where it does not say it all."""
 
 
 Redeem = Callable[[str], Awaitable[Redemption]]
@@ -92,6 +100,7 @@ class Gate:
     async def _carry_out(self, order: Order, request: UpstreamRequest) -> dict[str, Json]:
         started = time.perf_counter()
         try:
+            await self._recheck(order)
             redemption = await self._redeem(order)
             return await self._finish(order, request, redemption, started)
         finally:
@@ -110,6 +119,26 @@ class Gate:
             await self._tell(order, Outcome(redemption.id, UNKNOWN, 0, (), 0, sent=True), started)
         refusal = Refusal(Code.OUTCOME_UNKNOWN, "the connector failed; the action may have happened")
         raise _decided(refusal, order)
+
+    async def _recheck(self, order: Order) -> None:
+        """What was read for the decision still reads the same, right before the capability is spent."""
+        try:
+            for fact in caveats.facts_of(order.capability.caveats):
+                await self._compare(fact)
+        except Refusal as refusal:
+            self.metrics.refused(refusal.code.value)
+            raise _decided(refusal, order) from None
+
+    async def _compare(self, fact: caveats.Fact) -> None:
+        verb, declared = self.verbs.get(fact.action), self.identity.actions.get(fact.action)
+        if verb is None or verb.facts is None or declared is None or declared.effect is not Effect.READ:
+            raise caveats.changed(fact, "this connector cannot read it")
+        if fault := schemacheck.fault(declared.arguments, fact.args):
+            raise caveats.changed(fact, fault)
+        answer = await self.upstream.send(verb.request(fact.args), time.monotonic() + RECHECK_SECONDS)
+        found = verb.facts(fact.args, answer.body) if judge(Effect.READ, answer) == SUCCEEDED else None
+        if found is None or digest.of_json(found) != fact.digest:
+            raise caveats.changed(fact, "it reads otherwise now")
 
     async def _redeem(self, order: Order) -> Redemption:
         try:
@@ -149,7 +178,11 @@ class Gate:
         )
 
     def _answer(self, order: Order, answer: Answer, outcome: Outcome) -> dict[str, Json]:
+        facts = self.verbs[order.action.name].facts
+        for_broker = facts is not None and order.capability.subject == BROKER
+        said = facts(order.action.args, answer.body) if facts and outcome.outcome == SUCCEEDED else None
         return {
+            **({"facts": said} if for_broker else {}),
             "result": answer.body,
             "upstream": {
                 "status": answer.status,

@@ -18,6 +18,7 @@ from doorward.ledger import (
     decisions,
     grants,
     lineage,
+    own,
     redemptions,
     store,
     tasks,
@@ -141,6 +142,10 @@ class Ledger:
     async def open_session(self, pin: Pin, door: Door, *, last_try: bool) -> Opened | NotNewer:
         """Open a door's session. Raises `Refusal`: `task_frozen`, `task_ended`."""
         return await self._answer(lambda txn: tasks.open_session(txn, pin, door, last_try=last_try))
+
+    async def open_own(self, thumbprint: str, namespace: str) -> str:
+        """Open a session of the broker itself, which reads facts; the id of it."""
+        return await self._run(lambda txn: own.open_own(txn, thumbprint, namespace))
 
     async def close_session(self, session: str, reason: str) -> bool:
         """Close a session; false when it was closed."""

@@ -265,4 +265,5 @@ def _facts(ask: Ask, session: Row) -> dict[str, Any]:
             for name, value in ask.resource.items()
         },
         "attachments": [dict(item) for item in ask.attachments] or None,
+        "behalf": ask.behalf,
     }

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, Executable, bindparam, func, literal, select
 from doorward.core.grade import Cause
 from doorward.ledger.chain import Link, first_break
 from doorward.ledger.grants import counted
+from doorward.ledger.own import BROKER
 from doorward.ledger.schema import (
     APPROVALS,
     CAPABILITIES,
@@ -30,7 +31,9 @@ _PAGE: Final = (
     select(*_COLUMNS).where(EVENTS.c.seq > bindparam("after")).order_by(EVENTS.c.seq).limit(bindparam("most"))
 )
 _OF_TASK: Final = _PAGE.where(EVENTS.c.task_uid == bindparam("task"))
-_TASKS: Final = select(*(TASKS.c[item.name] for item in fields(TaskRow))).where(TASKS.c.state != "ended")
+_TASKS: Final = select(*(TASKS.c[item.name] for item in fields(TaskRow))).where(
+    TASKS.c.state != "ended", TASKS.c.uid != BROKER
+)
 _PINNED: Final = select(TASKS.c.role_snapshot).where(TASKS.c.uid == bindparam("task"))
 _CAUSE: Final = select(TASKS.c.cause).where(TASKS.c.uid == bindparam("task"))
 _SESSIONS: Final = (
@@ -46,7 +49,7 @@ _SESSIONS: Final = (
         SESSIONS.c.opened_at,
     )
     .join(TASKS, TASKS.c.uid == SESSIONS.c.task_uid)
-    .where(SESSIONS.c.closed_at.is_(None))
+    .where(SESSIONS.c.closed_at.is_(None), TASKS.c.uid != BROKER)
 )
 
 _EFFECT: Final = select(CAPABILITIES.c.effect).where(CAPABILITIES.c.jti == bindparam("jti"))
@@ -172,6 +175,6 @@ class Reader:
         return found
 
     def open_sessions(self) -> list[Session]:
-        """Sessions that nobody closed."""
+        """Sessions of tasks that nobody closed."""
         with self._engine.connect() as connection:
             return [Session(**row) for row in connection.execute(_SESSIONS).mappings()]

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, func, insert, select, text, update
 from doorward.core import digest, ids
 from doorward.core.grade import Cause, Grade
 from doorward.errors import Code, Refusal
+from doorward.ledger.own import BROKER
 from doorward.ledger.schema import EPOCHS, REVOCATIONS, SESSIONS, TASKS
 from doorward.ledger.transaction import Row, Transaction
 from doorward.ledger.values import Door, Epoch, Evidence, NotNewer, Opened, Pin, Refused, Session
@@ -40,7 +41,7 @@ _OPEN_OF_TASK: Final = select(SESSIONS.c.id).where(
 )
 _FREEZE: Final = (
     update(TASKS)
-    .where(TASKS.c.uid == bindparam("task"), TASKS.c.state == "live")
+    .where(TASKS.c.uid == bindparam("task"), TASKS.c.state == "live", TASKS.c.uid != BROKER)
     .values(
         state="frozen",
         reason=bindparam("because"),
@@ -51,10 +52,10 @@ _FREEZE: Final = (
 )
 _END: Final = (
     update(TASKS)
-    .where(TASKS.c.uid == bindparam("task"), TASKS.c.state != "ended")
+    .where(TASKS.c.uid == bindparam("task"), TASKS.c.state != "ended", TASKS.c.uid != BROKER)
     .values(state="ended", reason=bindparam("because"), ended_at=bindparam("at"))
 )
-_LIVE: Final = select(TASKS.c.uid).where(TASKS.c.state == "live")
+_LIVE: Final = select(TASKS.c.uid).where(TASKS.c.state == "live", TASKS.c.uid != BROKER)
 _NEWEST_EPOCH: Final = select(EPOCHS).order_by(EPOCHS.c.number.desc()).limit(1)
 _BEGIN_EPOCH: Final = insert(EPOCHS)
 _LATCHED: Final = select(REVOCATIONS.c.uid).where(REVOCATIONS.c.uid == bindparam("revocation")).limit(1)

@@ -145,6 +145,8 @@ class Ask:
     """Of the action, or of the raw request where there is no action yet."""
     resource: Resource
     attachments: tuple[Mapping[str, Json], ...] = ()
+    behalf: str | None = None
+    """UID of the task for whose decision the broker asks; None where a door asks."""
 
 
 OverLimit = Callable[[Reservation, int], Denial]

@@ -7,25 +7,41 @@ never be held before anybody relies on it.
 
 from __future__ import annotations
 
-from doorward.policy.chain import Step, decide, explain
+from doorward.policy.chain import Step, decide, explain, questions
 from doorward.policy.context import ActionRequest, Approver, Context, GrantFact, GrantState
 from doorward.policy.delegation import may_start, too_many
-from doorward.policy.facts import Facts, Outcome, Reference, Wanted, wanted
+from doorward.policy.evaluate import Question
+from doorward.policy.facts import (
+    MAX_UPSTREAM,
+    Facts,
+    Outcome,
+    Reading,
+    Reference,
+    Unreachable,
+    Wanted,
+    wanted,
+)
 from doorward.policy.lint import Problem, Vocabulary, lint_connector, lint_role, lint_task
+from doorward.policy.reading import Look, look
 from doorward.policy.shortage import bound, over_limit
 from doorward.policy.visible import VisibleAction, visible_actions
 
 __all__ = [
+    "MAX_UPSTREAM",
     "ActionRequest",
     "Approver",
     "Context",
     "Facts",
     "GrantFact",
     "GrantState",
+    "Look",
     "Outcome",
     "Problem",
+    "Question",
+    "Reading",
     "Reference",
     "Step",
+    "Unreachable",
     "VisibleAction",
     "Vocabulary",
     "Wanted",
@@ -35,8 +51,10 @@ __all__ = [
     "lint_connector",
     "lint_role",
     "lint_task",
+    "look",
     "may_start",
     "over_limit",
+    "questions",
     "too_many",
     "visible_actions",
     "wanted",

@@ -44,7 +44,7 @@ def people_agree(case: Case) -> Case | Denial:
 
 def people_suffice(case: Case) -> Case | Denial:
     """What a condition says of the people who approved is true of them."""
-    about = [rule for rule in (*case.pinned, *case.current) if checks.about_people(rule)]
+    about = [rule for rule in (*case.pinned, *case.current) if checks.reads_people(rule)]
     if not about:
         return case
     if case.grant is not None:  # they agreed under the first rule of both readings, and under no other

@@ -6,14 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from doorward.api.v1alpha1 import Rule
 from doorward.core.action import Action
 from doorward.core.decision import Denial, Permit
+from doorward.core.effect import Effect
 from doorward.core.permitting import SEAL
 from doorward.core.strictjson import Json
 from doorward.errors import Code
 from doorward.policy import approvals, checks, guards, limits
 from doorward.policy.checks import Case, Check, Gate
 from doorward.policy.context import ActionRequest, Context
+from doorward.policy.evaluate import Question
 
 GATES: Final[tuple[Gate, ...]] = (
     checks.task_lives,
@@ -114,6 +117,24 @@ _PEOPLE: Final = frozenset(
 )
 
 
+def questions(request: ActionRequest, context: Context) -> tuple[Question, ...]:
+    """What conditions ask upstream and has no answer yet; empty once the decision rests on nothing more.
+
+    Only conditions that the request reaches ask: what is denied before costs nobody a look.
+    """
+    if any(gate(context) for gate in GATES):
+        return ()
+    found = checks.action_known(request, context)
+    for check in CHAIN:
+        if isinstance(found, Denial):
+            return ()
+        if check is checks.condition_holds:
+            break
+        found = check(found)
+    asked = dict.fromkeys(checks.missing(found)) if not isinstance(found, Denial) else {}
+    return tuple(question for question in asked if question not in context.facts.upstream)
+
+
 def _run(
     gates: Sequence[Gate], chain: Sequence[Check], request: ActionRequest, context: Context
 ) -> Permit | Denial:
@@ -149,6 +170,21 @@ def _question(check: object) -> str:
     return (check.__doc__ or "").partition("\n")[0]
 
 
+def _facts(case: Case, rules: Sequence[Rule]) -> dict[str, Json]:
+    """What the conditions of these rules read upstream, where it has to read the same at the connector."""
+    if case.effect.rank < Effect.MERGE.rank:
+        return {}
+    known, upstream = case.variables, case.context.facts.upstream
+    conditions = [rule.when for rule in rules if rule.when is not None]
+    asked = {question: None for when in conditions for question in checks.verdict(case, when, known).asked}
+    found: list[Json] = [
+        {"action": reading.action, "args": dict(reading.args), "digest": reading.digest}
+        for question in asked
+        if (reading := upstream.get(question)) is not None and reading.digest
+    ]
+    return {"facts": found} if found else {}
+
+
 def _permit(case: Case) -> Permit:
     rules = (case.pinned[0], case.current[0])
     return Permit(
@@ -165,7 +201,7 @@ def _permit(case: Case) -> Permit:
         policy_hash=case.context.policy_hash,
         audience=case.connector.spec.audience,
         reservations=case.reservations,
-        caveats=_caveats([guards.caveats(rule) for rule in rules]),
+        caveats={**_caveats([guards.caveats(rule) for rule in rules]), **_facts(case, rules)},
         grant=case.grant.uid if case.grant else None,
         approvers=case.grant.approvers if case.grant else (),
         seal=SEAL,

@@ -18,7 +18,7 @@ from doorward.core.effect import Effect
 from doorward.errors import Code, Refusal
 from doorward.policy import evaluate, facts, guards, limits, reach, schemas, stages
 from doorward.policy.context import ActionRequest, Context, GrantFact
-from doorward.policy.evaluate import Verdict
+from doorward.policy.evaluate import Question, Verdict
 from doorward.policy.facts import Unreachable
 from doorward.policy.provenance import Own
 
@@ -291,7 +291,7 @@ def limits_can_be_held(case: Case) -> Case | Denial:
 
 def condition_holds(case: Case) -> Case | Denial:
     """A condition permits when it is true, and not when it fails."""
-    return hold_conditions(case, [rule for rule in (*case.pinned, *case.current) if not about_people(rule)])
+    return hold_conditions(case, [rule for rule in (*case.pinned, *case.current) if not reads_people(rule)])
 
 
 def hold_conditions(case: Case, about: Sequence[Rule]) -> Case | Denial:
@@ -307,7 +307,20 @@ def hold_conditions(case: Case, about: Sequence[Rule]) -> Case | Denial:
     return found if isinstance(found, Case) else _unreadable(case, found)
 
 
-def about_people(rule: Rule) -> bool:
+def missing(case: Case) -> list[Question]:
+    """What conditions of the candidates ask upstream and nobody has answered.
+
+    Nobody is asked to approve before: what is said of the people has no value yet, and hides no question.
+    """
+    known = case.variables
+    if case.grant is None:
+        del known["approvals"]
+    conditions = dict.fromkeys(rule.when for rule in (*case.pinned, *case.current) if rule.when is not None)
+    found = [item for when in conditions for item in verdict(case, when, known).missing]
+    return [item for item in found if item.fact in evaluate.UPSTREAM]
+
+
+def reads_people(rule: Rule) -> bool:
     """Whether the condition speaks of the people who approve: then it is asked once they have."""
     return rule.when is not None and evaluate.reads(rule.when, "approvals")
 

@@ -86,11 +86,18 @@ class Reading:
     """A fact as it was read upstream, right before the decision."""
 
     value: Json | Unreachable
+    """None where the answer did not say it all."""
     action: str = ""
     """The read action that showed it."""
     args: Mapping[str, Json] = field(default_factory=dict)
     digest: str = ""
     """Over the value: the connector compares it before an action that cannot be undone."""
+
+    def says(self, fact: str) -> bool:
+        """Whether there is something in it: a commit without a single check is not green in all of them."""
+        if isinstance(self.value, Unreachable) or self.value is None:
+            return False
+        return fact != "facts.checks" or self.value != []
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +174,7 @@ def answers(facts: Facts, resource: Resource | None) -> Answer:
                 raise UnansweredError(question.about)
             return [item.value() for item in found if resource is None or is_about(item.resource, resource)]
         reading = facts.upstream.get(question)
-        if reading is None or isinstance(reading.value, Unreachable):
+        if reading is None or not reading.says(question.fact):
             raise UnansweredError(question.about)
         return reading.value
 

@@ -14,6 +14,9 @@ from doorward.tokens.jws import Form
 LIFETIME: Final = 60
 """Seconds a capability lives at most."""
 
+BROKER: Final = "broker"
+"""Subject of the capabilities that the broker mints for itself, to read facts. No UID of a task is this."""
+
 SKEW: Final = 5
 """Seconds two clocks may differ."""
 

@@ -25,6 +25,9 @@ def test_the_forge_vocabulary() -> None:
         "issue.read": Effect.READ,
         "issue.comment": Effect.DRAFT,
         "file.read": Effect.READ,
+        "pull.read": Effect.READ,
+        "review.read": Effect.READ,
+        "check.read": Effect.READ,
     }
 
     assert expected == {action.name: action.effect for action in load("forge").actions.values()}

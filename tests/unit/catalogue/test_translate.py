@@ -136,6 +136,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "body": st.text(alphabet=st.characters(exclude_categories=("Cs",)), min_size=1, max_size=80),
     "path": st.lists(SEGMENTS, min_size=1, max_size=5).map("/".join),
     "ref": st.from_regex(r"\A[A-Za-z0-9_](\.?[A-Za-z0-9_@+/-]){0,20}\Z"),
+    "commit": st.sampled_from(["abc1", "main"]),
 }
 
 
@@ -156,7 +157,7 @@ def written(route: Route, args: dict[str, Any]) -> tuple[str, str, bytes]:
     ]
     query = {name: args[argument] for name, argument in route.query.items() if argument in args}
     if "limit" in query:
-        query.pop("per_page")
+        query.pop("per_page", None)
     body = {name: args[argument] for name, argument in route.body.items()}
     target = "/" + "/".join(segments) + ("?" + urlencode(query) if query else "")
     return route.method, target, json.dumps(body).encode() if body else b""

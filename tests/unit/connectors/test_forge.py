@@ -43,6 +43,13 @@ def test_every_action_of_the_catalogue_is_carried_out() -> None:
             {"owner": "acme", "repo": "web", "path": "docs/a b#?%2f.md", "ref": "feature/x"},
             "GET /repos/acme/web/contents/docs/a%20b%23%3F%252f.md?ref=feature%2Fx",
         ),
+        ("pull.read", ISSUE, "GET /repos/acme/web/pulls/7"),
+        ("review.read", {**ISSUE, "limit": 50}, "GET /repos/acme/web/pulls/7/reviews?limit=50"),
+        (
+            "check.read",
+            {"owner": "acme", "repo": "web", "commit": "agent/x", "page": 2},
+            "GET /repos/acme/web/commits/agent%2Fx/status?page=2",
+        ),
     ],
 )
 def test_the_request_line_is_exact(action: str, args: dict[str, Json], line: str) -> None:
@@ -67,6 +74,14 @@ def test_a_query_that_an_upstream_repeats_can_be_asked_again(provider: str) -> N
     sent = target(forge.VERBS[provider]["issue.query"].request(args))
 
     assert catalogue.translate(catalogue.load("forge"), "GET", sent).args == args
+
+
+def test_github_says_more_of_a_commit_in_check_runs() -> None:
+    """The statuses of a commit would leave out what its own CI says."""
+    args = {"owner": "acme", "repo": "web", "commit": "abc1", "limit": 50}
+    line = target(forge.VERBS["github"]["check.read"].request(args))
+
+    assert line == "/repos/acme/web/commits/abc1/check-runs?per_page=50"
 
 
 def test_a_comment_is_sent_as_it_was_decided() -> None:
@@ -123,6 +138,9 @@ def test_no_file_path_that_the_schema_lets_through_leaves_the_repository(path: s
             [("issue", "7"), ("issue", "9")],
         ),
         ("issue.read", {"number": 7}, [("issue", "7")]),
+        ("pull.read", {"head": {"sha": "abc1"}}, [("pull", "7"), ("commit", "abc1")]),
+        ("review.read", [{"id": 3}], [("pull", "7"), ("review", "3")]),
+        ("check.read", {"sha": "abc1"}, [("ref", "abc1"), ("commit", "abc1")]),
         ("issue.read", None, []),
         ("issue.comment", {"id": 41}, [("issue", "7"), ("comment", "41")]),
         ("issue.comment", {"message": "no"}, [("issue", "7")]),
@@ -132,7 +150,7 @@ def test_no_file_path_that_the_schema_lets_through_leaves_the_repository(path: s
 )
 def test_references_say_what_was_made_or_seen(action: str, answer: Json, references: list[object]) -> None:
     """They come from arguments and answer, and an odd answer gives fewer, never an error."""
-    found = forge.VERBS["gitea"][action].references({**ISSUE, "path": "docs/x"}, answer)
+    found = forge.VERBS["gitea"][action].references({**ISSUE, "path": "docs/x", "commit": "abc1"}, answer)
 
     assert [(reference.kind, reference.id) for reference in found] == references
     assert all(isinstance(reference, Reference) for reference in found)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
+from doorward.connectors.forge import facts
 from doorward.connectors.gate import Verb
 from doorward.connectors.upstream import UpstreamRequest
 from doorward.connectors.wire import Reference
@@ -25,9 +26,7 @@ _REORDERING: Final = frozenset(
 
 def issue_query(page_size: str, args: JsonObject) -> UpstreamRequest:
     """List issues; `page_size` is the provider's name for the argument `limit`."""
-    query = _given(args, "state", "labels", "page")
-    if "limit" in args:
-        query[page_size] = str(args["limit"])
+    query = {**_given(args, "state", "labels"), **_paged(args, page_size)}
     return UpstreamRequest("GET", (*_repository(args), "issues"), query)
 
 
@@ -53,6 +52,30 @@ def file_read(args: JsonObject) -> UpstreamRequest:
     """Read a file (base64 in `content`) or list a folder."""
     segments = (*_repository(args), "contents", *str(args["path"]).split("/"))
     return UpstreamRequest("GET", segments, _given(args, "ref"))
+
+
+def pull_read(args: JsonObject) -> UpstreamRequest:
+    """Read one pull request."""
+    return UpstreamRequest("GET", (*_repository(args), "pulls", str(args["number"])))
+
+
+def review_read(page_size: str, args: JsonObject) -> UpstreamRequest:
+    """List the reviews of a pull request."""
+    segments = (*_repository(args), "pulls", str(args["number"]), "reviews")
+    return UpstreamRequest("GET", segments, _paged(args, page_size))
+
+
+def check_read(page_size: str, last: str, args: JsonObject) -> UpstreamRequest:
+    """Read what CI says of a commit; `last` is the provider's name for that."""
+    segments = (*_repository(args), "commits", str(args["commit"]), last)
+    return UpstreamRequest("GET", segments, _paged(args, page_size))
+
+
+def _paged(args: JsonObject, page_size: str) -> dict[str, str]:
+    query = _given(args, "page")
+    if "limit" in args:
+        query[page_size] = str(args["limit"])
+    return query
 
 
 def _unseen(char: str) -> bool:
@@ -87,6 +110,21 @@ def _file_seen(args: JsonObject, answer: Json) -> tuple[Reference, ...]:
     return (path, *_references([answer], "blob", "sha"))
 
 
+def _pull_seen(args: JsonObject, answer: Json) -> tuple[Reference, ...]:
+    head = answer.get("head") if isinstance(answer, Mapping) else None
+    pulls = _references([answer], "pull", "number", "state") or [Reference("pull", str(args["number"]))]
+    return (*pulls, *_references([head], "commit", "sha"))
+
+
+def _reviews_seen(args: JsonObject, answer: Json) -> tuple[Reference, ...]:
+    items = answer if isinstance(answer, list) else [answer]
+    return (Reference("pull", str(args["number"])), *_references(items, "review", "id"))
+
+
+def _checks_seen(args: JsonObject, answer: Json) -> tuple[Reference, ...]:
+    return (Reference("ref", str(args["commit"])), *_references([answer], "commit", "sha"))
+
+
 def _references(items: list[Json], kind: str, member: str, state: str = "") -> list[Reference]:
     found = [(item.get(member), item.get(state)) for item in items if isinstance(item, Mapping)]
     return [Reference(kind, str(value), _state(said)) for value, said in found if _identifies(value)]
@@ -106,8 +144,16 @@ def _verbs(page_size: str) -> Mapping[str, Verb]:
         "issue.read": Verb(issue_read, _issues_seen),
         "issue.comment": Verb(issue_comment, _comment_made),
         "file.read": Verb(file_read, _file_seen),
+        "pull.read": Verb(pull_read, _pull_seen, facts.head),
+        "review.read": Verb(partial(review_read, page_size), _reviews_seen, facts.reviews),
     }
 
 
-VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {"gitea": _verbs("limit"), "github": _verbs("per_page")}
+_STATUSES: Final = Verb(partial(check_read, "limit", "status"), _checks_seen, facts.statuses)
+_CHECK_RUNS: Final = Verb(partial(check_read, "per_page", "check-runs"), _checks_seen, facts.check_runs)
+
+VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
+    "gitea": {**_verbs("limit"), "check.read": _STATUSES},
+    "github": {**_verbs("per_page"), "check.read": _CHECK_RUNS},
+}
 """Provider -> action -> how it is carried out."""
