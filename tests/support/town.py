@@ -70,6 +70,7 @@ def task(name: str = "fix-1", **spec: Any) -> Object:
         "agent": {"image": "registry.example/agents/fixer:1"},
         "input": {"issue": 7},
         "requestedBy": "alice",
+        "createdBy": "mona",
         **spec,
     }
     metadata = {"name": name, "namespace": NAMESPACE, "uid": f"{name}-uid"}

@@ -182,7 +182,9 @@ class Clerk:
         known = {item.approval_uid for item in row.answers}
         if not row.open or found.metadata.uid in known or self.clock() >= row.expires_at:
             return row
-        answer = await self.counter.judge(grant, row, found)
+        task = self.facts.tasks.get(row.task_uid)
+        maker = (task.spec.created_by if task else None) or ""
+        answer = await self.counter.judge(grant, row, found, maker)
         after = await self.ledger.answer(grant.metadata.uid, answer)
         if after is None:
             return row

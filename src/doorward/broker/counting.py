@@ -32,9 +32,15 @@ class Counter:
     enrolled: Callable[[str], bool]
     """Whether agents run in a namespace."""
 
-    async def judge(self, grant: Grant, row: GrantRow, found: Approval) -> Counted:
-        """The answer as the ledger takes it in. Raises `Refusal(unavailable)`: then nothing is known yet."""
-        objection = plainly_wrong(grant, row, found, self.enrolled) or await self._unentitled(row, found)
+    async def judge(self, grant: Grant, row: GrantRow, found: Approval, maker: str) -> Counted:
+        """The answer as the ledger takes it in; `maker` made the task, perhaps for somebody else.
+
+        Raises `Refusal(unavailable)`: then nothing is known yet.
+        """
+        objection = plainly_wrong(grant, row, found, self.enrolled)
+        objection = (
+            objection or _too_close(row, found.spec.user or "", maker) or await self._unentitled(row, found)
+        )
         return Counted(
             user=found.spec.user or "",
             decision=found.spec.decision.value,
@@ -67,15 +73,20 @@ def plainly_wrong(
         return Objection(Code.GRANT_STALE, "names another digest than the Grant")
     if seconds_of(found.metadata.creation_timestamp) < seconds_of(grant.metadata.creation_timestamp):
         return Objection(Code.GRANT_STALE, "is older than the Grant: it answered another of its name")
-    return _too_close(row, found.spec.user or "", enrolled)
+    return _no_person(found.spec.user or "", enrolled)
 
 
-def _too_close(row: GrantRow, user: str, enrolled: Callable[[str], bool]) -> Objection | None:
+def _too_close(row: GrantRow, user: str, maker: str) -> Objection | None:
     """Whether somebody stands too close to the request to judge it."""
+    if user in {row.requested_by, row.author, maker}:
+        return _reserved("is by who asked for the task, made it, or made the Grant")
+    return None
+
+
+def _no_person(user: str, enrolled: Callable[[str], bool]) -> Objection | None:
+    """Whether nobody answers, or an account from where agents run."""
     if not user:
         return _reserved("names nobody")
-    if user in {row.requested_by, row.author}:
-        return _reserved("is by who asked for the task, or made the Grant")
     parts = user.split(":")
     if parts[:2] == ["system", "serviceaccount"] and (len(parts) != 4 or enrolled(parts[2])):
         return _reserved("is by a service account of a namespace in which agents run")

@@ -218,9 +218,10 @@ async def test_the_sixth_question_waits_for_the_first(world: World) -> None:
 AGENT = "system:serviceaccount:agents:helper"
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("dave", {}, "may `use` agentroles/helper, so somebody else approves for it"),
-    ("alice", {}, "is by who asked for the task, or made the Grant"),
+    ("alice", {}, "is by who asked for the task, made it, or made the Grant"),
+    ("mona", {}, "is by who asked for the task, made it, or made the Grant"),
     ("erin", {}, "may not `approve` for agentroles/helper or its rule comment"),
-    (BROKER, {}, "is by who asked for the task, or made the Grant"),
+    (BROKER, {}, "is by who asked for the task, made it, or made the Grant"),
     (AGENT, {}, "is by a service account of a namespace in which agents run"),
     ("bob", {"digest": "sha256:" + "1" * 64}, "names another digest than the Grant"),
     (
@@ -234,7 +235,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize("decision", ["Approve", "Deny"])
 async def test_whose_answer_does_not_count(world: World, decision: str) -> None:
     """Each is refused once, with its reason, whatever verb RBAC gives them, and neither yes nor no counts."""
-    world.town.verbs |= {name: {"approve"} for name in (BROKER, AGENT)}
+    world.town.verbs |= {name: {"approve"} for name in (BROKER, AGENT, "mona")}
     async with world.door() as door:
         await opened(world, door)
         grant = await asked(world, door)
