@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakValueDictionary
@@ -55,6 +55,8 @@ class Clerk:
     """Told what people should see of a Grant and of the answers to it."""
     tell: Callable[[GrantRow], None] = lambda _: None
     """Told each change of state that this process made."""
+    failures: int = 0
+    """Looks that came to nothing, because the ledger or the API server failed."""
     _todo: asyncio.Queue[Key] = field(default_factory=asyncio.Queue)
     _queued: set[Key] = field(default_factory=set)
     _busy: set[Key] = field(default_factory=set)
@@ -100,8 +102,7 @@ class Clerk:
         """Settle for ever, once the caches are `ready`: what is missing in them is not gone."""
         while not ready():  # noqa: ASYNC110 - informers come and go
             await asyncio.sleep(0.05)
-        known = await asyncio.to_thread(self.ledger.reader.known_grants)
-        self._look_all((row.namespace, row.name) for row in known)
+        await self._until(self._look_at_known)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tick())
             for _ in range(_AT_ONCE):
@@ -112,11 +113,8 @@ class Clerk:
             key = await self._todo.get()
             self._queued.discard(key)
             self._busy.add(key)
-            try:
-                await self.settle(key)
-            except Refusal as refusal:
+            if not await self._tried(lambda: self.settle(key)):  # noqa: B023 - awaited before the next key
                 self._again.add(key)
-                _LOG.warning("a Grant is not settled yet", grant="/".join(key), why=str(refusal))
             self._busy.discard(key)
             if key in self._dirty:
                 self._dirty.discard(key)
@@ -125,10 +123,28 @@ class Clerk:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            try:
-                await self.sweep()
-            except Refusal as refusal:
-                _LOG.warning("Grants were not swept", why=str(refusal))
+            await self._tried(self.sweep)
+
+    async def _until(self, work: Callable[[], Awaitable[None]]) -> None:
+        while not await self._tried(work):  # noqa: ASYNC110 - until the disk is back, not until an event
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _tried(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Whether it was done. A ledger or an API server that fails must not end the broker."""
+        try:
+            await work()
+        except Refusal as refusal:
+            _LOG.warning("Grants are not settled yet", why=str(refusal))
+        except Exception:  # noqa: BLE001 - whatever broke, the other Grants are looked after
+            _LOG.exception("Grants are not settled yet")
+        else:
+            return True
+        self.failures += 1
+        return False
+
+    async def _look_at_known(self) -> None:
+        """What was deleted while nobody looked is in the ledger and not in the cluster."""
+        self._look_all(await asyncio.to_thread(self.ledger.reader.known_grants))
 
     async def sweep(self) -> None:
         """Let time, Revocations and ends of tasks have their effect, and look again at what waits."""

@@ -74,7 +74,9 @@ _RESTED_ON: Final = (
     .join(DECISIONS, DECISIONS.c.capability == CAPABILITIES.c.jti)
     .where(DECISIONS.c.session == bindparam("session"), DECISIONS.c.request == bindparam("request"))
 )
-_THERE: Final = _GRANTS.where(GRANTS.c.uid.is_not(None), GRANTS.c.gone_at.is_(None))
+_THERE: Final = select(GRANTS.c.namespace, GRANTS.c.name).where(
+    GRANTS.c.uid.is_not(None), GRANTS.c.gone_at.is_(None)
+)
 _ANSWERS: Final = (
     select(APPROVALS)
     .where(APPROVALS.c.grant_uid == bindparam("of_uid"))
@@ -150,9 +152,10 @@ class Reader:
             found = connection.execute(_RESTED_ON, values).scalar()
         return None if found is None else str(found)
 
-    def known_grants(self) -> tuple[GrantRow, ...]:
-        """Every Grant whose object is there, as far as we know."""
-        return self._grants(_THERE)
+    def known_grants(self) -> list[tuple[str, str]]:
+        """Namespace and name of every Grant whose object is there, as far as we know."""
+        with self._engine.connect() as connection:
+            return [(str(row[0]), str(row[1])) for row in connection.execute(_THERE)]
 
     def _grants(self, statement: Executable, **values: object) -> tuple[GrantRow, ...]:
         with self._engine.connect() as connection:

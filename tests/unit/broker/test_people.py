@@ -463,6 +463,28 @@ async def test_people_may_answer_while_the_broker_is_away(tmp_path: Path) -> Non
         assert (await door.decide("code", "issue.comment", ARGS)).capability
 
 
+async def test_a_ledger_that_cannot_be_read_ends_nothing(world: World) -> None:
+    """The clerk goes on, and what it could not look at is looked at once the ledger is back."""
+    clerk, engine = world.broker.clerk, world.ledger.reader._engine
+
+    def rename(old: str, new: str) -> None:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
+
+    async with world.door() as door:
+        await opened(world, door)
+        grant = await asked(world, door)
+        rename("grants", "away")
+        running = asyncio.ensure_future(clerk.run(lambda: True))
+        await until(lambda: clerk.failures)
+        rename("away", "grants")
+        world.tell(resources.GRANTS, grant, gone=True)
+        name = str(grant["metadata"]["name"])
+        await until(lambda: getattr(world.ledger.reader.grant(NAMESPACE, name), "state", "") == "revoked")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_what_was_deleted_while_the_broker_was_away_is_taken_back(tmp_path: Path) -> None:
     """A Grant that is in the ledger and not in the cluster was deleted."""
     async with settled(tmp_path, RULE) as world, world.door() as door:
