@@ -199,8 +199,9 @@ class Clerk:
         if not row.open or found.metadata.uid in known or self.clock() >= row.expires_at:
             return row
         task = self.facts.tasks.get(row.task_uid)
-        maker = (task.spec.created_by if task else None) or ""
-        answer = await self.counter.judge(grant, row, found, maker)
+        if task is None:  # who made it is not known, so nobody can be told apart from them
+            return row
+        answer = await self.counter.judge(grant, row, found, task.spec.created_by or "")
         after = await self.ledger.answer(grant.metadata.uid, answer)
         if after is None:
             return row

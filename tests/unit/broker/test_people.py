@@ -262,6 +262,17 @@ async def test_an_answer_that_nobody_could_judge_is_judged_later(world: World) -
     assert [item["user"] for item in bodies(world, "approval.recorded")] == ["bob"]
 
 
+async def test_nobody_is_counted_for_a_task_that_is_not_known(world: World) -> None:
+    """Whoever made it could be among them."""
+    async with world.door() as door:
+        await opened(world, door)
+        grant = await asked(world, door)
+        world.tell(resources.AGENT_TASKS, world.town.tasks[NAMESPACE, "fix-1"], gone=True)
+        state = await answer(world, grant, approval(grant, "bob"), approval(grant, "carol"))
+
+    assert (state, bodies(world, "approval.recorded")) == ("pending", [])
+
+
 async def test_one_no_is_enough(world: World) -> None:
     """Also before the others have answered."""
     async with world.door() as door:
