@@ -58,6 +58,10 @@ bench-revocation *args:
 lifecycle *args:
     DOORWARD_TEST_RESTART=yes {{bin}}/pytest tests/e2e/test_lifecycle.py {{args}}
 
+# what others notice while one agent floods
+bench-flood *args:
+    PYTHONPATH=hack:tests/support:tests/bench/revocation {{python}} tests/bench/flood {{args}}
+
 # write the locks again: dependencies as of a week ago, so that a fresh malicious release has time to be found
 lock:
     hack/lock
