@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from doorward.core.decision import Reservation, Unit
+from doorward.core.grade import Cause
 from doorward.errors import Code, Refusal
 from doorward.ledger import Denied, Door, Evidence, Granted, Seats
 
@@ -357,7 +358,7 @@ async def test_a_seat_is_free_when_its_task_has_ended(book: Any) -> None:
     """Not when it is frozen: its pod is still there. A task that has its seat keeps it, also anew."""
     seats = Seats(1)
     found = [await begin(book, 1, "alice", seats), await begin(book, 2, "bob", seats)]
-    await book.ledger.freeze("t1", "because")
+    await book.ledger.freeze("t1", "because", Cause.BURSTS)
     found.append(await begin(book, 2, "bob", seats))
     book.restart()
     found.append(await begin(book, 2, "bob", seats))
