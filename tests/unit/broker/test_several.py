@@ -87,7 +87,7 @@ async def test_a_draft_of_another_broker_is_known_as_one(worlds: tuple[World, Wo
 
 
 async def test_a_proof_is_good_once_for_all_brokers(worlds: tuple[World, World]) -> None:
-    """What one has seen the other refuses."""
+    """What one has seen the other refuses (I9)."""
     one, two = worlds
     async with one.door(KEY) as door:
         session = await opened(one, two, door)
@@ -112,7 +112,7 @@ async def test_a_fence_that_nobody_has_reported_holds_at_no_broker(worlds: tuple
 
 
 async def test_what_one_freezes_gets_nothing_from_the_other(worlds: tuple[World, World]) -> None:
-    """A breach that was reported at one broker: the other knows at the next call, and redeems nothing."""
+    """A breach reported at one broker: the other knows at the next call, and redeems nothing (I7)."""
     one, two = worlds
     async with one.door(KEY) as door, two.door(KEY) as other:
         other._session = await opened(one, two, door)
@@ -141,7 +141,7 @@ async def test_an_end_and_a_replacement_are_known_to_the_other(worlds: tuple[Wor
 
 
 async def test_the_pinned_role_is_the_same_at_every_broker(worlds: tuple[World, World]) -> None:
-    """A door that comes back to another broker is judged by the role that the first one pinned."""
+    """A door that comes back to another broker is judged by the role that the first one pinned (I13)."""
     one, two = worlds
     async with one.door(KEY) as door, two.door(KEY) as other:
         await opened(one, two, door)
@@ -170,7 +170,7 @@ async def test_a_key_in_the_database_alone_verifies_nothing(worlds: tuple[World,
 
 
 async def test_a_new_epoch_ends_the_other_broker(worlds: tuple[World, World]) -> None:
-    """It gives nothing any more in the old one, says so, and its process ends to start in the new one."""
+    """It gives nothing any more in the old one, says so, and ends, to start in the new one (I10)."""
     one, two = worlds
     async with one.door(KEY) as door:
         await opened(one, two, door)

@@ -16,7 +16,7 @@ from doorward.ledger.counters import place
 
 
 async def test_asking_again_gives_the_same_capability_and_takes_nothing(book: Any) -> None:
-    """Idempotent per (session, request): one event, one reservation, one capability."""
+    """Idempotent per (session, request): one event, one reservation, one capability (I5)."""
     session, permit = await book.session(), book.permit(Reservation("task:x", 1))
     first = await book.ledger.permit(book.ask(session), permit, book.terms)
     again = await book.ledger.permit(book.ask(session), permit, book.terms)
@@ -69,7 +69,7 @@ async def test_a_limit_that_is_reached_denies_and_takes_nothing(book: Any) -> No
 
 
 async def test_parallel_requests_never_take_more_than_the_limit(book: Any) -> None:
-    """64 at once on a limit of 10: ten yeses."""
+    """64 at once on a limit of 10: ten yeses (I4)."""
     session, permit = await book.session(), book.permit(Reservation("a", 10))
     answers = await asyncio.gather(
         *(

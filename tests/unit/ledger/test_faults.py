@@ -41,7 +41,7 @@ asyncio.run(main())
 
 
 async def test_what_was_answered_survives_sigkill(book: Any) -> None:
-    """A process killed in the middle of writing lost no yes, counted each, and left the chain whole."""
+    """A process killed in the middle of writing lost no yes, counted each, and left the chain whole (I1)."""
     book.ledger.close()
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", CHILD, book.url, stdout=asyncio.subprocess.PIPE
@@ -103,7 +103,7 @@ async def test_a_full_disk_is_a_no_for_everybody_and_then_a_yes_again(book: Any)
 
 
 async def test_one_operation_that_breaks_takes_nothing_with_it(book: Any) -> None:
-    """Its neighbours in the batch are committed; what it had written is not."""
+    """Its neighbours in the batch are committed; what it had written is not (I12)."""
 
     def breaks(txn: Any) -> None:
         from doorward.telemetry.events import Event  # noqa: PLC0415 - inside the operation on purpose

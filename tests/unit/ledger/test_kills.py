@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_killed_brokers_lose_nothing_and_do_nothing_twice() -> None:
-    """Five rounds of 64 redeemers on each engine, one broker on SQLite and two on PostgreSQL."""
+    """Five rounds of 64 redeemers on each engine, one broker on SQLite and two on PostgreSQL (I1, I2, I6)."""
     places = os.pathsep.join(str(ROOT / name) for name in ("tests/support", "hack"))
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests/rounds/kills.py"), "--rounds", "5"],

@@ -53,7 +53,7 @@ async def test_a_file_that_was_removed_takes_no_yes(book: Any, *, replaced: bool
 
 
 async def test_a_ledger_that_is_set_back_while_it_is_used_takes_no_yes(book: Any) -> None:
-    """A standby that lagged behind, a backup put in its place: the end of the chain is not ours any more."""
+    """A standby that lagged behind, a backup put back: the end of the chain is not ours any more (I10)."""
     session = await book.session()
     engine = store.engine(book.url)
     with engine.connect() as connection:
@@ -68,7 +68,7 @@ async def test_a_ledger_that_is_set_back_while_it_is_used_takes_no_yes(book: Any
 
 
 async def test_others_may_append_in_between(book: Any) -> None:
-    """Another broker's events are no loss: the chain goes on from ours, through theirs."""
+    """Another broker's events are no loss: the chain goes on from ours, through theirs (I6)."""
     await book.session()
     other = Ledger(book.url)
     await other.record(Event.TASK_ENDED, "other")
@@ -137,7 +137,7 @@ async def test_a_server_that_does_not_wait_for_its_disk_is_refused(
 
 
 async def test_a_broken_constraint_takes_no_neighbour_with_it(book: Any) -> None:
-    """In a pipeline it is not known whose statement it was: each is tried again by itself."""
+    """In a pipeline it is not known whose statement it was: each is tried again by itself (I12)."""
     row = {"thumbprint": "key", "nonce": "n", "expires_at": 1.0}
     twice = insert(PROOFS)
 

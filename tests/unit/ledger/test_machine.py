@@ -35,6 +35,10 @@ class Life(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.stack = ExitStack()
         self.book = self.book_type(self.stack.enter_context(self.lend()))
+        url = self.book.url
+        self.other = self.book_type(url) if url.startswith("postgresql") else None
+        """A second broker, where the ledger can have one."""
+        self.revoked: set[str] = set()
         self.session = self.run(self.book.session())
         self.requests = 0
         self.used = 0
@@ -49,7 +53,9 @@ class Life(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Leave nothing behind."""
-        self.book.ledger.close()
+        for book in (self.book, self.other):
+            if book is not None:
+                book.ledger.close()
         self.loop.close()
         self.stack.close()
 
@@ -74,6 +80,12 @@ class Life(RuleBasedStateMachine):
         """Spend something, perhaps again, perhaps as somebody else."""
         jti = data.draw(st.sampled_from(self.open))
         claim = self.book.claim(jti, nonce=nonce)
+        if jti in self.revoked:
+            with pytest.raises(Refusal) as caught:
+                self.run(self.book.ledger.redeem(claim, "epoch-1"))
+            assert caught.value.code == Code.REVOKED
+            self.seen += 1
+            return
         known = jti in self.spent
         if known and self.spent[jti][0] != nonce:
             with pytest.raises(Refusal) as caught:
@@ -111,6 +123,28 @@ class Life(RuleBasedStateMachine):
         self.settled |= dict.fromkeys(lost, "lost")
         self.seen += len(lost)
         self.book.now -= 100
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def revoke(self, data: st.DataObject) -> None:
+        """Take one capability back, spent or not."""
+        jti = data.draw(st.sampled_from(self.open))
+        subject = f"capability:agents/{jti}"
+        new = self.run(self.book.ledger.latch(f"revocation-of-{jti}", [subject], reason="r"))
+        assert new is (jti not in self.revoked)
+        self.revoked.add(jti)
+        self.seen += new
+
+    @rule(now=st.sampled_from([985.0, 1000.0, 1015.0]))
+    def skew(self, now: float) -> None:
+        """Somebody sets the clock, or another broker's goes differently."""
+        self.book.now = now
+
+    @precondition(lambda self: self.other is not None)
+    @rule()
+    def switch(self) -> None:
+        """The next requests reach the other broker."""
+        self.book, self.other = self.other, self.book
 
     @rule()
     def restart(self) -> None:
@@ -151,7 +185,7 @@ def file() -> Iterator[str]:
 
 @pytest.mark.parametrize("kind", ENGINES)
 def test_any_life_of_the_ledger(kind: str, databases: Databases) -> None:
-    """Runs the machine above."""
+    """Runs the machine above, on PostgreSQL with two brokers (I2, I4, I5, I6, I7)."""
     Life.book_type = Book
     Life.lend = staticmethod(databases.lend if kind == "postgresql" else file)
     machine = Life.TestCase

@@ -25,7 +25,7 @@ async def code_of(waiting: Any) -> Code:
 
 
 async def test_of_64_parallel_redeemers_exactly_one_wins(book: Any) -> None:
-    """The others are `replayed`, each with an event of its own."""
+    """The others are `replayed`, each with an event of its own (I2)."""
     jti = await granted(book)
     answers = await asyncio.gather(
         *(book.ledger.redeem(book.claim(jti, nonce=str(number)), "epoch-1") for number in range(64)),
@@ -38,7 +38,7 @@ async def test_of_64_parallel_redeemers_exactly_one_wins(book: Any) -> None:
 
 
 async def test_the_winner_may_ask_again(book: Any) -> None:
-    """Same connector, instance and nonce: the same redemption, with the same time to execute by."""
+    """Same connector, instance and nonce: the same redemption, with the same time to execute by (I5)."""
     jti = await granted(book)
     first = await book.ledger.redeem(book.claim(jti), "epoch-1")
     book.now += 1
@@ -90,7 +90,7 @@ async def test_anybody_else_is_replayed(book: Any, changed: str) -> None:
     ],
 )
 async def test_a_claim_must_be_what_was_granted(book: Any, changed: dict[str, str], code: Code) -> None:
-    """A valid signature is not enough: the ledger holds what it gave."""
+    """A valid signature is not enough: the ledger holds what it gave (I3)."""
     jti = await granted(book)
 
     assert await code_of(book.ledger.redeem(book.claim(**{"jti": jti, **changed}), "epoch-1")) == code
@@ -114,7 +114,7 @@ async def test_a_new_epoch_spends_nothing_of_the_old_one(book: Any) -> None:
     ],
 )
 async def test_a_revocation_stops_what_was_granted_before(book: Any, subject: str) -> None:
-    """It is read in the transaction of the redemption."""
+    """It is read in the transaction of the redemption (I7)."""
     jti = await granted(book)
     await book.ledger.latch("revocation-1", [subject.format(jti=jti)], reason="r")
 
@@ -131,7 +131,7 @@ async def test_a_revocation_of_others_stops_nothing(book: Any) -> None:
 
 
 async def test_frozen_ended_and_expired_spend_nothing(book: Any) -> None:
-    """State is re-read, not remembered."""
+    """State is re-read, not remembered (I7)."""
     jti = await granted(book)
     book.now += 60
     expired = await code_of(book.ledger.redeem(book.claim(jti), "epoch-1"))
@@ -160,7 +160,7 @@ async def test_an_outcome_is_reported_once_and_by_the_redeemer(book: Any) -> Non
     ("outcome", "sent", "kept"), [("failed", False, 0), ("failed", True, 1), ("unknown", True, 1)]
 )
 async def test_only_what_was_never_sent_is_given_back(book: Any, outcome: str, sent: bool, kept: int) -> None:
-    """Budgets settle at the maximum unless no byte left."""
+    """Budgets settle at the maximum unless no byte left (I11)."""
     spent = await book.ledger.redeem(book.claim(await granted(book, Reservation("a", 5))), "epoch-1")
     for _ in range(2):
         await book.ledger.report(book.report(spent.redemption, outcome=outcome, sent=sent))

@@ -32,7 +32,7 @@ async def test_opening_again_with_the_same_key_gives_the_same_session(book: Any)
 
 
 async def test_the_role_is_pinned_at_the_first_session(book: Any) -> None:
-    """What the role said then is what widening is measured against, whatever comes later."""
+    """What the role said then is what widening is measured against, whatever comes later (I13)."""
     await book.ledger.open_session(pin(role_snapshot='{"first":1}'), door("a"), last_try=False)
     await book.ledger.open_session(pin(role_snapshot='{"second":2}'), door("a"), last_try=False)
 
@@ -44,7 +44,7 @@ async def test_the_role_is_pinned_at_the_first_session(book: Any) -> None:
     [Evidence("container-1", 0), Evidence("container-1", 1), Evidence("container-2", 0), Evidence("", 1)],
 )
 async def test_a_second_key_without_a_newer_door_is_theft(book: Any, evidence: Evidence) -> None:
-    """First the status may lag behind; on the last try the task freezes, for its owner too."""
+    """First the status may lag behind; on the last try the task freezes, for its owner too (I8)."""
     await book.ledger.open_session(pin(), door("a"), last_try=False)
     waiting = await book.ledger.open_session(pin(), Door("b", evidence, "10.0.0.7"), last_try=False)
 
@@ -92,7 +92,7 @@ async def test_a_session_that_was_closed_does_not_open_again(book: Any) -> None:
 
 
 async def test_a_second_pod_for_the_same_task_freezes_it(book: Any) -> None:
-    """One pod UID per task UID, ever."""
+    """One pod UID per task UID, ever (I8)."""
     await book.session()
     with pytest.raises(Refusal) as caught:
         await book.ledger.open_session(pin(pod_uid="other"), door("b", "container-2", 1), last_try=False)
@@ -113,7 +113,7 @@ async def test_an_ended_task_opens_nothing(book: Any) -> None:
 
 
 async def test_a_new_epoch_freezes_what_lived_before(book: Any) -> None:
-    """Tasks that the ledger knows freeze at once, pods older than it when they come."""
+    """Tasks that the ledger knows freeze at once, pods older than it when they come (I10)."""
     await book.session()
     await book.ledger.begin_epoch(Epoch(1, "epoch-2", "statement", 1000.0, 1000.0), cause="set back")
     with pytest.raises(Refusal) as known:
