@@ -81,16 +81,16 @@ def test_who_is_asked(expression: str, answer: dict[str, Any], expected: Verdict
 
 def test_answers_are_for_one_evaluation() -> None:
     """Whoever evaluates without answers gets none, also after and inside an evaluation that has them."""
-    expression = "facts.checks(resource.head).size() == 1"
+    expression = "facts.head(resource.pull) == 'abc' && facts.checks(resource.head).size() == 1"
     inner: list[bool] = []
 
     def answer(question: Question) -> Any:
         inner.append(evaluate.holds(expression, KNOWN))
-        return [{"green": question.about == "abc"}]
+        return "abc" if question == HEAD else [{"green": True}]
 
     outer = evaluate.holds(expression, KNOWN, answer)
 
-    assert [outer, inner, evaluate.holds(expression, KNOWN)] == [True, [False], False]
+    assert [outer, inner, evaluate.holds(expression, KNOWN)] == [True, [False, False], False]
 
 
 @pytest.mark.parametrize(
