@@ -132,7 +132,7 @@ async def test_what_runs_is_finished_even_if_nobody_waits_for_it(
             caller.cancel()
             await asyncio.wait({caller})
             process.send_signal(signal.SIGTERM)
-            with pytest.raises(ConnectionRefusedError):
+            with pytest.raises(ConnectionError):  # refused, or reset when it closed meanwhile
                 await _closed(port)
             assert process.poll() is None
             forge.hold.set()  # type: ignore[union-attr]
