@@ -211,10 +211,13 @@ class Client:
             async with streams.get(
                 url, headers=await self._headers(), timeout=timeout, allow_redirects=False
             ) as response:
-                if response.status != 200:
-                    raise _error(response.status, await response.read(), response.headers)
-                async for line in _lines(response.content):
-                    yield _change(line)
+                try:
+                    if response.status != 200:
+                        raise _error(response.status, await response.read(), response.headers)
+                    async for line in _lines(response.content):
+                        yield _change(line)
+                finally:
+                    _hang_up(response)
         except _BROKEN as error:
             raise Unreachable(f"watching {resource.plural}: {error!r}") from error
 
@@ -301,6 +304,12 @@ def connect(
     access.
     """
     return Client(access.load(kubeconfig, context, acting), observe)
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> None:
+    """Without TLS's farewell: whoever does not answer any more would hold the socket for 30 s with it."""
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
