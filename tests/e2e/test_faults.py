@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
 
 import pytest
@@ -57,7 +58,8 @@ def test_without_the_broker_nothing_happens(local: Site, start: Callable[..., st
 
 def test_a_connector_killed_in_between_leaves_unknown(local: Site, start: Callable[..., str]) -> None:
     """Killed after redemption and before the outcome: `unknown` in the ledger, and no second try."""
-    name = start(WAIT_FOR_GO + ASK_ONCE % "killed")
+    words = f"killed {uuid.uuid4().hex}"
+    name = start(WAIT_FOR_GO + ASK_ONCE % words)
     pod = tasks.running(local, name)
     uid = tasks.get(local, name)["metadata"]["uid"]
     with install.forge_frozen(local):
@@ -68,14 +70,15 @@ def test_a_connector_killed_in_between_leaves_unknown(local: Site, start: Callab
     tasks.finished(local, name)
 
     assert _answer(local, name)["code"] in {"outcome_unknown", "unavailable"}
-    assert _comments(local, "killed") <= 1
+    assert _comments(local, words) <= 1
     assert ledger.count(local, uid, "capability.redeemed") == 1
     assert pod["metadata"]["uid"] == tasks.pod_of(local, name)["metadata"]["uid"]
 
 
 def test_a_killed_door_opens_a_new_session(local: Site, start: Callable[..., str]) -> None:
     """A new sidecar container gets a new session, the old one is dead, and the task goes on."""
-    name = start(WAIT_FOR_GO + ASK_ONCE % "after the door")
+    words = f"after the door {uuid.uuid4().hex}"
+    name = start(WAIT_FOR_GO + ASK_ONCE % words)
     pod = tasks.running(local, name)
     uid = tasks.get(local, name)["metadata"]["uid"]
     node.kill(local, pod, "door")
@@ -84,7 +87,7 @@ def test_a_killed_door_opens_a_new_session(local: Site, start: Callable[..., str
     _go(local, name)
     tasks.finished(local, name)
 
-    assert _comments(local, "after the door") == 1
+    assert _comments(local, words) == 1
     assert ledger.count(local, uid, "session.closed") >= 1
     assert ledger.count(local, uid, "task.frozen") == 0
 
@@ -123,7 +126,8 @@ while True:
 def test_a_ledger_that_cannot_write_says_no(local: Site, start: Callable[..., str]) -> None:
     """With the disk read-only there is no yes; once it is back there is one, without a restart."""
     again = "\nos.remove('/workspace/go')\n" + WAIT_FOR_GO
-    name = start(WAIT_FOR_GO + ASK_ONCE % "read only" + again + UNTIL_YES)
+    mark = uuid.uuid4().hex
+    name = start(WAIT_FOR_GO + ASK_ONCE % f"read only {mark}" + again + UNTIL_YES)
     tasks.running(local, name)
     with install.ledger_read_only(local):
         _go(local, name)
@@ -135,4 +139,5 @@ def test_a_ledger_that_cannot_write_says_no(local: Site, start: Callable[..., st
 
     assert answers[0] == {"code": "unavailable"}
     assert "decision" in answers[1]
-    assert (_comments(local, "read only"), _comments(local, "back"), restarts) == (0, 1, 0)
+    said = (_comments(local, f"read only {mark}"), _comments(local, f"back {mark}"))
+    assert (said, restarts) == ((0, 1), 0)
