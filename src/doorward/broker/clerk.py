@@ -14,17 +14,16 @@ from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakValueDictionary
 
-from doorward.api.v1alpha1 import AgentRole, Approval, Grant
+from doorward.api.v1alpha1 import Approval, Grant
 from doorward.broker.counting import Counter
 from doorward.broker.facts import Facts
+from doorward.broker.gathering import Gatherer
 from doorward.broker.metrics import Metrics
 from doorward.broker.parking import Parking
-from doorward.broker.vocabulary import vocabulary_of
 from doorward.core.clock import Clock
 from doorward.errors import Refusal
 from doorward.kube import Change, Resource, resources
 from doorward.ledger import GrantRow, Ledger
-from doorward.policy import Context
 from doorward.telemetry import log
 
 Key = tuple[str, str]
@@ -46,8 +45,7 @@ class Clerk:
     ledger: Ledger
     parking: Parking
     counter: Counter
-    pinned: Callable[[str], AgentRole | None]
-    """The role as it was pinned for a task UID, as far as this process knows."""
+    gatherer: Gatherer
     metrics: Metrics
     clock: Clock
     monotonic: Callable[[], float] = time.monotonic
@@ -223,26 +221,13 @@ class Clerk:
         if task is None:
             return None
         current = self.facts.roles.get((task.metadata.namespace, task.spec.role))
-        pinned = self.pinned(task.metadata.uid) or await self._pinned_elsewhere(task.metadata.uid) or current
-        connector = self.facts.connectors.get(grant.spec.connector)
-        vocabulary = vocabulary_of(connector)
+        pinned = await self.gatherer.pinned(task.metadata.uid) or current
         if pinned is None:
             return None
-        return Context(
-            task=task,
-            pinned_role=pinned,
-            current_role=current,
-            connector=connector,
-            actions={},
-            catalogue_hash=vocabulary.hash if vocabulary else "",
-            namespace_labels=self.facts.namespaces.get(task.metadata.namespace, {}),
-            now=self.clock(),
-        ).policy_hash
-
-    async def _pinned_elsewhere(self, task_uid: str) -> AgentRole | None:
-        """The role that another broker, or another process of this one, pinned."""
-        snapshot = await asyncio.to_thread(self.ledger.reader.pinned_role, task_uid)
-        return AgentRole.model_validate_json(snapshot) if snapshot is not None else None
+        try:
+            return (await self.gatherer.context(task, pinned, grant.spec.connector)).policy_hash
+        except Refusal:  # a task above is over, so nothing is in force for this one
+            return None
 
     def changed(self, row: GrantRow, before: GrantRow | None = None) -> GrantRow:
         """Take notice of a change that this process made."""

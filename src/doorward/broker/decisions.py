@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Mapping
@@ -10,20 +9,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from doorward import policy
-from doorward.api.v1alpha1 import AgentRole, AgentTask
 from doorward.broker import pleas
 from doorward.broker.conduct import PATIENT, Conduct
 from doorward.broker.facts import Facts
+from doorward.broker.gathering import Gatherer
 from doorward.broker.metrics import Metrics
 from doorward.broker.people import Appeal, Consulted, People
 from doorward.broker.pleas import Plea
 from doorward.broker.recall import recall
 from doorward.broker.sessions import Open, Sessions
 from doorward.broker.upstream import Upstream
-from doorward.broker.vocabulary import vocabulary_of
 from doorward.core import digest
 from doorward.core.action import Action, Attachment, resource_of
-from doorward.core.clock import Clock
 from doorward.core.decision import Denial, Permit
 from doorward.core.effect import Effect
 from doorward.core.grade import Cause
@@ -70,10 +67,10 @@ class Decider:
 
     facts: Facts
     sessions: Sessions
+    gatherer: Gatherer
     ledger: Ledger
     issuing: Issuing
     metrics: Metrics
-    clock: Clock
     effects: Effects
     people: People
     conduct: Conduct
@@ -135,47 +132,9 @@ class Decider:
         task = self.facts.tasks.get(opened.session.task_uid)
         if task is None:
             raise Refusal(Code.TASK_ENDED, "the task was deleted", ask="apply a new task")
-        return await self._context(task, opened.pinned_role, connector, wanted)
-
-    async def _context(
-        self, task: AgentTask, pinned: AgentRole, connector: str, wanted: ActionRequest | None
-    ) -> Context:
-        namespace, name, role = task.metadata.namespace, task.metadata.name, task.spec.role
-        found = self.facts.connectors.get(connector)
-        vocabulary = vocabulary_of(found)
-        over = self.sessions.over(task.metadata.uid)
-        context = Context(
-            task=task,
-            pinned_role=pinned,
-            current_role=self.facts.roles.get((namespace, role)),
-            connector=found,
-            actions=vocabulary.actions if vocabulary else {},
-            catalogue_hash=vocabulary.hash if vocabulary else "",
-            namespace_labels=self.facts.namespaces.get(namespace, {}),
-            now=self.clock(),
-            ended=not self.facts.enrolled(namespace) or (over is not None and over.code is Code.TASK_ENDED),
-            frozen=over is not None and over.code is Code.TASK_FROZEN,
-            revoked=self.facts.is_revoked(namespace, name, role),
-            cautious=self.conduct.cautious(task.metadata.uid),
-            parent=await self._parent(task, connector, wanted),
-        )
+        context = await self.gatherer.context(task, opened.pinned_role, connector)
         about = _asked(wanted, context).resource if wanted else {}
-        return replace(context, facts=await recall(self.ledger, context, about))
-
-    async def _parent(self, task: AgentTask, connector: str, wanted: ActionRequest | None) -> Context | None:
-        """The same for the task that started this one. Raises `Refusal(task_ended)` when that is over."""
-        if task.spec.parent is None:
-            return None
-        above = self.facts.tasks.get(task.spec.parent.uid)
-        pinned = self.sessions.roles.get(task.spec.parent.uid) or await self._pinned(task.spec.parent.uid)
-        if above is None or pinned is None or above.metadata.namespace != task.metadata.namespace:
-            raise Refusal(Code.TASK_ENDED, "the task that started this one is over", ask="apply a new task")
-        return await self._context(above, pinned, connector, wanted)
-
-    async def _pinned(self, uid: str) -> AgentRole | None:
-        """The pinned role of a task whose door talks to another broker."""
-        snapshot = await asyncio.to_thread(self.ledger.reader.pinned_role, uid)
-        return AgentRole.model_validate_json(snapshot) if snapshot else None
+        return await recall(self.ledger, context, about)
 
     async def _write(self, opened: Open, ask: Ask, verdict: Permit | Denial) -> Granted | Denied:
         quiet = self.conduct.quiet(opened.session.task_uid)

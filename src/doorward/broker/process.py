@@ -15,7 +15,6 @@ from typing import Any, Final, TypeVar
 from prometheus_client import CollectorRegistry
 
 from doorward import serving
-from doorward.api.v1alpha1 import AgentRole
 from doorward.broker import epochs, heartbeat
 from doorward.broker.canaries import Canaries
 from doorward.broker.children import Children
@@ -27,6 +26,7 @@ from doorward.broker.decisions import Decider, Effects, Issuing
 from doorward.broker.doors import Doors
 from doorward.broker.excess import Excess
 from doorward.broker.facts import Facts
+from doorward.broker.gathering import Gatherer
 from doorward.broker.grading import NEVER, Steps, Thresholds
 from doorward.broker.hands import HandsRoutes, public_routes
 from doorward.broker.heartbeat import Heartbeat
@@ -87,6 +87,7 @@ class Broker:
         self.canaries = Canaries(settings.canaries)
         self.effects = Effects()
         self.conduct = self._conduct()
+        self.gatherer = Gatherer(self.facts, self.sessions, self.ledger, self.conduct, self.clock)
         user = f"system:serviceaccount:{settings.namespace}:doorward-broker"
         parking = Parking(self.cluster, self.ledger, user)
         self.clerk = Clerk(
@@ -94,7 +95,7 @@ class Broker:
             ledger=self.ledger,
             parking=parking,
             counter=Counter(self.cluster, self.facts.enrolled),
-            pinned=self.sessions.roles.get,
+            gatherer=self.gatherer,
             metrics=self.metrics,
             clock=self.clock,
         )
@@ -242,27 +243,20 @@ class Broker:
             facts=self.facts,
             ledger=self.ledger,
             renderings=self.renderings,
-            pinned=self._pinned,
+            pinned=self.gatherer.pinned,
             clock=time.monotonic,
             wait_seconds=self.settings.kubelet_seconds,
         )
-
-    async def _pinned(self, task_uid: str) -> AgentRole | None:
-        known = self.sessions.roles.get(task_uid)
-        if known is not None or not self.ledger.shared:
-            return known
-        found = await asyncio.to_thread(self.ledger.reader.pinned_role, task_uid)
-        return AgentRole.model_validate_json(found) if found else None
 
     def _decider(self) -> Decider:
         settings = self.settings
         return Decider(
             facts=self.facts,
             sessions=self.sessions,
+            gatherer=self.gatherer,
             ledger=self.ledger,
             issuing=Issuing(settings.issuer, self.epoch.id, settings.max_denials),
             metrics=self.metrics,
-            clock=self.clock,
             effects=self.effects,
             people=self.people,
             conduct=self.conduct,

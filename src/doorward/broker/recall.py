@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from doorward import policy
 from doorward.core.action import Resource
@@ -13,12 +14,17 @@ _REFERENCES = 1000
 """References that conditions see, the newest."""
 
 
-async def recall(ledger: Ledger, context: Context, about: Resource) -> Facts:
-    """What happened before, of this namespace alone; `about` is empty where there is no action."""
+async def recall(ledger: Ledger, context: Context, about: Resource) -> Context:
+    """The context, and those above it, with what happened before, of this namespace alone.
+
+    `about` is empty where there is no action.
+    """
+    parent = await recall(ledger, context.parent, about) if context.parent else None
     wanted = policy.wanted(context)
     if not (wanted.outcomes or wanted.usage or wanted.roles):
-        return Facts()
-    return await asyncio.to_thread(_recalled, ledger, context, wanted, about)
+        return replace(context, parent=parent)
+    facts = await asyncio.to_thread(_recalled, ledger, context, wanted, about)
+    return replace(context, parent=parent, facts=facts)
 
 
 def _recalled(ledger: Ledger, context: Context, wanted: policy.Wanted, about: Resource) -> Facts:

@@ -513,3 +513,21 @@ async def test_what_was_deleted_while_the_broker_was_away_is_taken_back(tmp_path
         await until(lambda: state() == "revoked")
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_child_is_approved_like_its_parent(world: World) -> None:
+    """A Grant of a task that another task started is settled under the policy of both."""
+    world.town.verbs["bob"] = {"approve"}
+    lead = role()
+    lead["metadata"] |= {"name": "lead", "uid": "lead-uid"}
+    world.tell(resources.AGENT_ROLES, lead)
+    async with world.door() as parent, world.door() as child:
+        await parent.open(world.run_task("lead-1", role="lead"))
+        await child.open(world.run_task("fix-1", parent={"name": "lead-1", "uid": "lead-1-uid"}))
+        await world.prove(child)
+        grant = await asked(world, child)
+        states = [await answer(world, grant, approval(grant, user)) for user in ("bob", "carol")]
+        decision = await child.decide("code", "issue.comment", ARGS)
+
+    assert states == ["pending", "active"]
+    assert decision.capability
