@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +10,7 @@ from typing import Final
 from doorward import policy
 from doorward.api.v1alpha1 import AgentTask, Phase
 from doorward.broker.cluster import Cluster
-from doorward.broker.decisions import Decider
+from doorward.broker.decisions import REQUEST, Decider
 from doorward.broker.facts import Facts
 from doorward.broker.sessions import Open
 from doorward.core import digest, duration
@@ -26,10 +25,8 @@ from doorward.policy import Context
 
 ACTION: Final = "task.start"
 """What a child that was refused is called in the ledger; there is no connector for it."""
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OWN: Final = frozenset({"role", "agent", "input", "scope", "stages", "budgets", "deadline"})
 """Members of a child's spec that its parent's agent may choose; the rest is inherited."""
-_INHERITED: Final = ("agent", "deadline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ class Children:
 def parse(body: Mapping[str, Json]) -> Wish:
     """The closed shape of a child. Raises `Refusal(malformed)`."""
     match body:
-        case {"request": str(request), "role": str(), **rest} if _UUID.fullmatch(request) and set(
+        case {"request": str(request), "role": str(), **rest} if REQUEST.fullmatch(request) and set(
             rest
         ) <= _OWN - {"role"}:
             return Wish(request, {name: found for name, found in body.items() if name in _OWN})
@@ -106,7 +103,6 @@ def parse(body: Mapping[str, Json]) -> Wish:
 def child_of(parent: AgentTask, wish: Wish) -> Object:
     """The AgentTask of a child: what is not asked for is as the parent has it. Pure."""
     spec = parent.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    inherited = {name: spec[name] for name in _INHERITED if name in spec}
     kind, metadata = resources.AGENT_TASKS, parent.metadata
     owner = {"apiVersion": kind.api_version, "kind": kind.kind, "name": metadata.name, "uid": metadata.uid}
     return {
@@ -118,7 +114,7 @@ def child_of(parent: AgentTask, wish: Wish) -> Object:
             "ownerReferences": [owner],
         },
         "spec": {
-            **inherited,
+            "agent": spec["agent"],
             **wish.spec,
             "deadline": _shorter(wish.spec.get("deadline"), parent.spec.deadline),
             "ttlAfterFinished": parent.spec.ttl_after_finished,

@@ -12,6 +12,7 @@ from doorward.kube import (
     Client,
     Identity,
     Object,
+    Resource,
     resources,
     subject_access_review,
     token_review,
@@ -74,30 +75,17 @@ class Live:
 
     async def make_grant(self, body: Object) -> Object:
         """See `Cluster`."""
-        return await _answered(self._make_grant(body))
+        return await _answered(self._make(resources.GRANTS, body, body["metadata"]["namespace"]))
 
     async def allows(self, who: Identity, access: Access) -> bool:
         """See `Cluster`."""
         return await _answered(subject_access_review(self._client, who, access))
 
-    async def _make_grant(self, body: Object) -> Object:
-        metadata = body["metadata"]
-        try:
-            return await self._client.create(resources.GRANTS, body, metadata["namespace"])
-        except ApiError as error:
-            if not error.conflict:
-                raise
-        return await self._client.get(resources.GRANTS, metadata["name"], metadata["namespace"])
-
     async def make_task(self, namespace: str, task: Object) -> Object:
         """See `Cluster`."""
         try:
-            return await self._client.create(resources.AGENT_TASKS, task, namespace)
+            return await self._make(resources.AGENT_TASKS, task, namespace)
         except ApiError as error:
-            if error.conflict:
-                return await _answered(
-                    self._client.get(resources.AGENT_TASKS, task["metadata"]["name"], namespace)
-                )
             if error.transient:
                 raise Refusal(
                     Code.UNAVAILABLE, f"the task was not made: {error.reason}", ask="try again"
@@ -105,6 +93,15 @@ class Live:
             raise Refusal(
                 Code.ARGUMENTS_INVALID, f"the task was refused: {error.message[:1024]}", ask="another task"
             ) from error
+
+    async def _make(self, kind: Resource, body: Object, namespace: str) -> Object:
+        """The object as it was made, or the one that has its name already. Raises `ApiError`."""
+        try:
+            return await self._client.create(kind, body, namespace)
+        except ApiError as error:
+            if not error.conflict:
+                raise
+        return await self._client.get(kind, body["metadata"]["name"], namespace)
 
     async def _revocations(self, namespace: str) -> list[Object]:
         pages = self._client.pages(resources.REVOCATIONS, namespace)

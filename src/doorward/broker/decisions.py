@@ -37,7 +37,8 @@ from doorward.tokens.mint import Binding
 MAX_ATTACHMENTS: Final = 16
 _MEMBERS: Final = frozenset({"request", "connector", "action", "args", "attachments"})
 _SHAPE: Final = "{request, connector, action, args, attachments, reason?, escalation?}"
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+REQUEST: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""What a door names a request by: a UUID."""
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _MAX_SIZE: Final = 2**40
@@ -81,8 +82,7 @@ class Decider:
         started = time.perf_counter()
         wish = parse(body)
         context = await self.gather(opened, wish.wanted.connector, wish.wanted)
-        if policy.wanted(context).upstream:
-            context = await self.upstream.answered(wish.wanted, context, keys)
+        context = await self.upstream.answered(wish.wanted, context, keys)
         found = await self._consulted(opened, wish, context)
         verdict = found.verdict
         ask = _ask(opened, wish, verdict, context)
@@ -206,7 +206,7 @@ def parse(body: Mapping[str, Json]) -> Wish:
             "action": str(action),
             "args": dict(args),
             "attachments": list(attachments),
-        } if _UUID.fullmatch(request) and _NAME.fullmatch(connector) and _NAME.fullmatch(action):
+        } if REQUEST.fullmatch(request) and _NAME.fullmatch(connector) and _NAME.fullmatch(action):
             found = tuple(_attachment(item) for item in attachments)
             if len(found) > MAX_ATTACHMENTS or len({item.name for item in found}) != len(found):
                 raise _malformed(f"at most {MAX_ATTACHMENTS} attachments, each with its own name")

@@ -145,11 +145,11 @@ class Doors:
 
     async def _authenticate(self, request: Request) -> Open:
         self._take(self.peers, request.peer, request.peer)
+        proof = self.sessions.verified(request)
         if self.ledger.shared:
-            proof = self.sessions.verified(request)
             known = await self.ledger.attend(proof.session or "", proof.thumbprint, request.peer, proof.nonce)
             self.sessions.meet(known, self.clock())
-        opened = self.sessions.authenticate(request)
+        opened = self.sessions.authenticate(proof, request.peer)
         cost = self.conduct.cost(opened.session.task_uid)
         self._take(self.calls, opened.session.id, request.peer, cost)
         return opened

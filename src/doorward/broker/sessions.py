@@ -132,17 +132,14 @@ class Sessions:
 
     def prove(self, request: Request) -> Proof:
         """The proof of an opening, fresh. Raises `Refusal(proof_invalid)`."""
-        found = self._verified(request)
+        found = self.verified(request)
         self.nonces.use(found, self.clock())
         return found
 
-    def _verified(self, request: Request) -> Proof:
-        call = Call(AUDIENCE, request.method, request.target, request.body)
-        return proof.verify(request.headers.get(proof.HEADER), call, self.clock())
-
     def verified(self, request: Request) -> Proof:
         """The proof of a call, which may have been used before. Raises `Refusal(proof_invalid)`."""
-        return self._verified(request)
+        call = Call(AUDIENCE, request.method, request.target, request.body)
+        return proof.verify(request.headers.get(proof.HEADER), call, self.clock())
 
     def meet(self, found: Attended, now: float) -> None:
         """Take over what another broker knows of a session; `now` in seconds since the epoch."""
@@ -161,14 +158,16 @@ class Sessions:
             since = self.monotonic() - max(0.0, now - found.fenced_at)
             known.fenced_at = max(since, known.fenced_at or since)
 
-    def authenticate(self, request: Request) -> Open:
-        """The session that speaks. Raises `Refusal`: `proof_invalid`, `session_invalid`, `task_frozen`..."""
-        found = self._verified(request)
+    def authenticate(self, found: Proof, peer: str) -> Open:
+        """The session that speaks, by its verified proof and its address.
+
+        Raises `Refusal`: `proof_invalid` for a proof that was used, `session_invalid`, `task_frozen`...
+        """
         named = found.session or ""
         known = self._open.get(named) or self._ended.get(named)
         if known is None or known.session.thumbprint != found.thumbprint:
             raise Refusal(Code.SESSION_INVALID, "there is no such session of this key", ask="open a session")
-        if known.session.peer != request.peer:
+        if known.session.peer != peer:
             raise Refusal(Code.SESSION_INVALID, "the request does not come from the session's pod")
         # Only now: keys cost nothing, and the nonces of strangers would take the room of everybody's.
         self.nonces.use(found, self.clock())

@@ -73,10 +73,17 @@ class Upstream:
             await self._http.close()
 
     async def answered(self, wanted: ActionRequest, context: Context, keys: SigningKeys) -> Context:
-        """The context with what its conditions ask upstream about the wanted action.
+        """The context with what its conditions, and those of the tasks above, ask upstream about the action.
 
-        At most `MAX_UPSTREAM` facts within `SECONDS`; what is not read by then is unreachable.
+        At most `MAX_UPSTREAM` facts within `SECONDS` for each task; what is not read by then is unreachable.
         """
+        if policy.wanted(context).upstream:
+            context = await self._answered(wanted, context, keys)
+        if context.parent is None or not policy.reaches_parent(wanted, context):
+            return context
+        return replace(context, parent=await self.answered(wanted, context.parent, keys))
+
+    async def _answered(self, wanted: ActionRequest, context: Context, keys: SigningKeys) -> Context:
         readings: dict[Question, Reading] = {}
         try:
             async with asyncio.timeout(SECONDS):

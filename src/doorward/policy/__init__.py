@@ -7,7 +7,7 @@ never be held before anybody relies on it.
 
 from __future__ import annotations
 
-from doorward.policy.chain import Step, decide, explain, questions
+from doorward.policy.chain import Step, decide, explain, questions, reaches_parent
 from doorward.policy.context import ActionRequest, Approver, Context, GrantFact, GrantState
 from doorward.policy.delegation import may_start, too_many
 from doorward.policy.evaluate import Question
@@ -55,6 +55,7 @@ __all__ = [
     "may_start",
     "over_limit",
     "questions",
+    "reaches_parent",
     "too_many",
     "visible_actions",
     "wanted",

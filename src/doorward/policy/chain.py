@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Final
 
 from doorward.api.v1alpha1 import Rule
@@ -62,10 +63,14 @@ def decide(request: ActionRequest, context: Context) -> Permit | Denial:
     the same action: a child's authority is part of its parent's, whatever its own role says.
     """
     found = _run(GATES, CHAIN, request, context)
-    hopeless = isinstance(found, Denial) and found.demand is None
-    if hopeless or context.parent is None:
+    if context.parent is None or _hopeless(found):
         return found
     return _within(found, decide(request, context.parent))
+
+
+def reaches_parent(request: ActionRequest, context: Context) -> bool:
+    """Whether the answer is still the parent's to give: the task alone may do it, or people could agree."""
+    return context.parent is not None and not _hopeless(_run(GATES, CHAIN, request, context))
 
 
 def explain(request: ActionRequest, context: Context) -> tuple[Step, ...]:
@@ -76,10 +81,15 @@ def explain(request: ActionRequest, context: Context) -> tuple[Step, ...]:
 
 def _above(own: Sequence[Step], request: ActionRequest, parent: Context) -> Step:
     question = "The task that started this one may do it too."
-    if any(step.denial for step in own):
+    if any(_hopeless(step.denial) for step in own):
         return Step("within", question, reached=False)
     found = decide(request, parent)
     return Step("within", question, _of_parent(found) if isinstance(found, Denial) else None)
+
+
+def _hopeless(found: Permit | Denial | None) -> bool:
+    """Whether nobody's agreement could make it a yes, so that the task above need not be asked."""
+    return isinstance(found, Denial) and found.demand is None
 
 
 def _within(found: Permit | Denial, above: Permit | Denial) -> Permit | Denial:
@@ -201,7 +211,7 @@ def _permit(case: Case) -> Permit:
         policy_hash=case.context.policy_hash,
         audience=case.connector.spec.audience,
         reservations=case.reservations,
-        caveats={**_caveats([guards.caveats(rule) for rule in rules]), **_facts(case, rules)},
+        caveats=_caveats([*(guards.caveats(rule) for rule in rules), _facts(case, rules)]),
         grant=case.grant.uid if case.grant else None,
         approvers=case.grant.approvers if case.grant else (),
         seal=SEAL,
@@ -209,5 +219,17 @@ def _permit(case: Case) -> Permit:
 
 
 def _caveats(found: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
+    """What all of these demand: of each size the smallest, of the facts each."""
     names = {name for caveats in found for name in caveats}
-    return {name: min(caveats[name] for caveats in found if name in caveats) for name in sorted(names)}
+    return {name: _all_of([caveats[name] for caveats in found if name in caveats]) for name in sorted(names)}
+
+
+def _all_of(values: Sequence[Any]) -> Json:
+    if not isinstance(values[0], list):
+        smallest: Json = min(values)
+        return smallest
+    items: list[Json] = []
+    for item in chain.from_iterable(values):
+        if item not in items:
+            items.append(item)
+    return items

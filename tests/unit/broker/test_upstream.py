@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
-from town import World, connector, settled
+from town import World, connector, role, settled
 from upstream import Forge
 from waiting import until
 
@@ -211,3 +211,22 @@ async def test_the_broker_is_no_task(tmp_path: Path) -> None:
         assert (stopped, await found.asks(body="again")) == ([False, False], None)
         assert [row.uid for row in reader.tasks()] == ["fix-1-uid"]
         assert [session.task_uid for session in reader.open_sessions()] == ["fix-1-uid"]
+
+
+async def test_the_facts_of_a_parent_are_read_too(tmp_path: Path) -> None:
+    """A child whose own rule asks nothing waits for what its parent's condition finds."""
+    async with street(tmp_path, GREEN) as found:
+        found.forge.checks = {"ci/test": "success"}
+        free = role()
+        free["metadata"] |= {"name": "free", "uid": "free-uid"}
+        found.world.tell(resources.AGENT_ROLES, free)
+        async with found.world.door() as child:
+            parent = {"name": "fix-1", "uid": "fix-1-uid"}
+            await child.open(found.world.run_task("fix-2", role="free", parent=parent))
+            await found.world.prove(child)
+            found.door = child
+            answers = [await found.asks()]
+            found.forge.checks = {"ci/test": "failure"}
+            answers.append(await found.asks())
+
+    assert answers == [None, Code.CONDITION_FALSE]

@@ -8,11 +8,23 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from policyworld import COMMENT, TENANT, comment, context, role, task
+from policyworld import COMMENT, TENANT, ask, comment, context, role, task
 
 from doorward.core.decision import Denial, Permit, Reservation
+from doorward.core.effect import Effect
 from doorward.errors import Code
-from doorward.policy import ActionRequest, Context, decide, explain, may_start, too_many, visible_actions
+from doorward.policy import (
+    ActionRequest,
+    Context,
+    Facts,
+    Question,
+    Reading,
+    decide,
+    explain,
+    may_start,
+    too_many,
+    visible_actions,
+)
 
 DELEGATES = {"delegation": {"roles": ["fixer", "tester"], "depth": 1, "tasks": 2}}
 
@@ -127,6 +139,35 @@ def test_an_unreached_parent_is_said_so() -> None:
     last = explain(comment(), child_of(context(), child))[-1]
 
     assert (last.check, last.reached, last.denial) == ("within", False, None)
+
+
+def test_a_parent_is_asked_before_people_are() -> None:
+    """Where the child lacks only people's agreement, explanation and decision say what the parent may."""
+    approval = {"quorum": 1, "expires": "5m"}
+    child = context({**COMMENT, "approval": approval})
+    line = child_of(context(task_spec={"scope": {"repositories": ["acme/api"]}}), child)
+    last = explain(comment(), line)[-1]
+
+    assert (last.check, last.reached) == ("within", True)
+    assert last.denial == decide(comment(), line)
+    assert denied(last.denial).code is Code.OUT_OF_SCOPE
+
+
+def test_a_child_takes_the_facts_of_both() -> None:
+    """What the answers of child and parent rest on must both read the same right before the call."""
+    when = "facts.checks(resource.environment).all(c, c.green) && args.owner != 'nobody'"
+    rule = {"name": "merge", "connector": "code", "actions": ["pull.merge"], "when": when}
+    wide = {**TENANT, "effects": [effect.value for effect in Effect]}
+    contexts = []
+    for said in ("sha256:1", "sha256:2", "sha256:1"):
+        reading = Reading([{"green": True}], "check.read", {"commit": "abc1"}, said)
+        facts = Facts(upstream={Question("facts.checks", "abc1"): reading})
+        contexts.append(replace(context(rule, tenants=(wide,)), facts=facts))
+    first, second, third = contexts
+    found = decide(ask("pull.merge", environment="abc1"), child_of(child_of(third, second), first))
+
+    assert isinstance(found, Permit), found
+    assert [fact["digest"] for fact in found.caveats["facts"]] == ["sha256:1", "sha256:2"]
 
 
 def test_a_child_sees_what_its_parent_sees() -> None:
