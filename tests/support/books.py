@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, delete, select
 
 from doorward.core.action import Action
 from doorward.core.decision import Denial, Permit, Principal, Reservation
@@ -13,6 +13,7 @@ from doorward.core.effect import Effect
 from doorward.core.permitting import SEAL
 from doorward.errors import Code
 from doorward.ledger import Ask, Claim, Door, Evidence, Ledger, Opened, Pin, Report, Terms, store
+from doorward.ledger.schema import EVENTS
 
 EPOCH = "epoch-1"
 
@@ -120,6 +121,14 @@ class Book:
             found = [dict(row) for row in connection.execute(select(table)).mappings()]
         engine.dispose()
         return found
+
+    def remove_last_event(self) -> None:
+        """Take the end off the chain behind the ledger's back, as a backup that is put back does."""
+        engine = store.engine(self.url)
+        with engine.connect() as connection:
+            newest = select(EVENTS.c.seq).order_by(EVENTS.c.seq.desc()).limit(1).scalar_subquery()
+            connection.execute(delete(EVENTS).where(EVENTS.c.seq == newest))
+        engine.dispose()
 
     def events(self, name: str | None = None) -> list[str]:
         """Names of what was written, in order."""

@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +17,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from doorward.broker.epochs import establish
+from doorward.broker.keyring import KeyRing
 from doorward.core.decision import Reservation
 from doorward.errors import Code, Refusal
-from doorward.ledger import Granted, Redeemed
+from doorward.ledger import Claim, Denied, Granted, Head, Redeemed
+from doorward.tokens.keys import SigningKeys
 
 T = TypeVar("T")
 LIMIT = 6
@@ -29,6 +33,7 @@ class Life(RuleBasedStateMachine):
 
     book_type: Any
     lend: Any
+    keys: SigningKeys
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,18 +43,47 @@ class Life(RuleBasedStateMachine):
         url = self.book.url
         self.other = self.book_type(url) if url.startswith("postgresql") else None
         """A second broker, where the ledger can have one."""
+        self.epoch = self.established(self.book, None)
+        self.established(self.other, None)
         self.revoked: set[str] = set()
+        self.tasks = 0
         self.session = self.run(self.book.session())
         self.requests = 0
         self.used = 0
         self.open: list[str] = []
+        self.dead: list[str] = []
+        """Unspent capabilities of epochs that are over."""
         self.spent: dict[str, tuple[str, Redeemed]] = {}
         self.settled: dict[str, str] = {}
-        self.seen = 2
+        self.seen = 3
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Wait for one coroutine."""
         return self.loop.run_until_complete(coroutine)
+
+    def established(self, book: Any, anchor: tuple[str, Head] | None) -> str:
+        """The epoch that a broker finds or begins when it starts, as brokers do."""
+        if book is None:
+            return ""
+        found = self.run(establish(book.ledger, self.keys, "iss", anchor, book.now))
+        book.terms = replace(book.terms, epoch=found.id)
+        book.ledger.serve(found.id)
+        return found.id
+
+    def start_task(self) -> None:
+        """Another task, in a pod that was made later than anything before."""
+        self.tasks += 1
+        made_at = 2000.0 + self.tasks
+        pin = self.book.pin(uid=f"task-{self.tasks}", pod_uid=f"pod-{self.tasks}", pod_created_at=made_at)
+        self.session = self.run(self.book.session(pin))
+        self.seen += 2
+
+    def redeemed(self, claim: Claim) -> Redeemed | Code:
+        """What a connector is answered."""
+        try:
+            return self.run(self.book.ledger.redeem(claim, self.epoch))
+        except Refusal as refusal:
+            return refusal.code
 
     def teardown(self) -> None:
         """Leave nothing behind."""
@@ -79,23 +113,22 @@ class Life(RuleBasedStateMachine):
     def redeem(self, data: st.DataObject, nonce: str) -> None:
         """Spend something, perhaps again, perhaps as somebody else."""
         jti = data.draw(st.sampled_from(self.open))
-        claim = self.book.claim(jti, nonce=nonce)
-        if jti in self.revoked:
-            with pytest.raises(Refusal) as caught:
-                self.run(self.book.ledger.redeem(claim, "epoch-1"))
-            assert caught.value.code == Code.REVOKED
+        answer = self.redeemed(self.book.claim(jti, nonce=nonce, epoch=self.epoch))
+        if jti in self.revoked or self.spent.get(jti, (nonce,))[0] != nonce:
+            assert answer == (Code.REVOKED if jti in self.revoked else Code.REPLAYED)
             self.seen += 1
             return
-        known = jti in self.spent
-        if known and self.spent[jti][0] != nonce:
-            with pytest.raises(Refusal) as caught:
-                self.run(self.book.ledger.redeem(claim, "epoch-1"))
-            assert caught.value.code == Code.REPLAYED
-            self.seen += 1
-            return
-        answer = self.run(self.book.ledger.redeem(claim, "epoch-1"))
+        self.seen += jti not in self.spent
+        assert isinstance(answer, Redeemed)
         assert self.spent.setdefault(jti, (nonce, answer))[1].redemption == answer.redemption
-        self.seen += not known
+
+    @precondition(lambda self: self.dead)
+    @rule(data=st.data(), old=st.booleans())
+    def redeem_of_another_epoch(self, data: st.DataObject, *, old: bool) -> None:
+        """Nothing that was given out before the ledger was lost is ever spent, whatever it is said to be of."""
+        jti, epoch = data.draw(st.sampled_from(self.dead)), "epoch-0" if old else self.epoch
+        assert self.redeemed(self.book.claim(jti, epoch=epoch)) == Code.CAPABILITY_INVALID
+        self.seen += 1
 
     @precondition(lambda self: self.spent)
     @rule(data=st.data(), outcome=st.sampled_from(["succeeded", "failed"]))
@@ -148,8 +181,38 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """The process ends well and comes back."""
+        """The process ends well and comes back, and the epoch goes on."""
+        head = self.run(self.book.ledger.head())
         self.book.restart()
+        assert self.established(self.book, (self.epoch, head)) == self.epoch
+
+    @rule()
+    def lose(self) -> None:
+        """The end of the chain is missing: no yes while that is so, and after a start nothing goes on."""
+        book, anchor = self.book, (self.epoch, self.run(self.book.ledger.head()))
+        book.remove_last_event()
+        last = self.run(
+            _answer(book.ledger.permit(book.ask(self.session, "r-lost"), book.permit(), book.terms))
+        )
+        book.restart()
+        self.epoch = self.established(book, anchor)
+        assert (last, self.epoch != anchor[0]) == (Code.UNAVAILABLE, True)
+        if self.other is not None:
+            late = self.other.permit(Reservation("a", LIMIT)), self.other.terms
+            ask = self.other.ask(self.session, "r-late")
+            assert self.run(_answer(self.other.ledger.permit(ask, *late))) == Code.UNAVAILABLE
+            self.other.restart()
+            self.established(self.other, None)
+        self.dead += [jti for jti in self.open if jti not in self.spent]
+        self.open = []
+        self.seen += 1
+        denied = self.run(
+            book.ledger.permit(book.ask(self.session, f"r-of-{self.epoch}"), book.permit(), book.terms)
+        )
+        assert isinstance(denied, Denied)
+        assert denied.denial.code is Code.TASK_FROZEN
+        self.seen += 1
+        self.start_task()
 
     @rule()
     def crash(self) -> None:
@@ -172,6 +235,14 @@ class Life(RuleBasedStateMachine):
         assert ledger.reader.first_break() is None
 
 
+async def _answer(waiting: Any) -> Any:
+    """The answer, or the code of the refusal."""
+    try:
+        return await waiting
+    except Refusal as refusal:
+        return refusal.code
+
+
 async def _await(ledger: Any, operation: Any) -> Any:
     return await ledger._run(operation)
 
@@ -184,8 +255,9 @@ def file() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("kind", ENGINES)
-def test_any_life_of_the_ledger(kind: str, databases: Databases) -> None:
-    """Runs the machine above, on PostgreSQL with two brokers (I2, I4, I5, I6, I7)."""
+def test_any_life_of_the_ledger(kind: str, databases: Databases, tmp_path: Path) -> None:
+    """Runs the machine above, on PostgreSQL with two brokers (I2, I4, I5, I6, I7, I10)."""
+    Life.keys = KeyRing(tmp_path, 30, lambda: 1e9).checkpoint
     Life.book_type = Book
     Life.lend = staticmethod(databases.lend if kind == "postgresql" else file)
     machine = Life.TestCase
