@@ -125,7 +125,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.dead)
     @rule(data=st.data(), old=st.booleans())
     def redeem_of_another_epoch(self, data: st.DataObject, *, old: bool) -> None:
-        """Nothing that was given out before the ledger was lost is ever spent, whatever it is said to be of."""
+        """Nothing that was given out before a loss is ever spent, whatever it is said to be of."""
         jti, epoch = data.draw(st.sampled_from(self.dead)), "epoch-0" if old else self.epoch
         assert self.redeemed(self.book.claim(jti, epoch=epoch)) == Code.CAPABILITY_INVALID
         self.seen += 1
