@@ -11,6 +11,7 @@ from typing import Any
 
 import rfc8785
 
+from doorward.core import canonical
 from doorward.core.action import Action
 from doorward.errors import Code, Refusal
 
@@ -40,6 +41,6 @@ def size_of(value: Any) -> int:
 
 def _canonical(value: Any) -> bytes:
     try:
-        return rfc8785.dumps(value)
+        return canonical.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise Refusal(Code.MALFORMED, f"no canonical form: {error}") from error

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import rfc8785
 
+from doorward.core import canonical
 from doorward.telemetry.events import Event
 
 GENESIS: Final = "sha256:" + "0" * 64
@@ -51,14 +52,14 @@ def link(head: Head, event: Event, at: float, task_uid: str | None, facts: Mappi
     body |= {"seq": seq, "at": milliseconds, "event": event.value, "previous": head.hash}
     if task_uid is not None:
         body["task"] = task_uid
-    canonical = rfc8785.dumps(body)
+    written = canonical.dumps(body)
     return Link(
         seq=seq,
         at=milliseconds,
         event=event.value,
         task_uid=task_uid,
-        body=canonical.decode(),
-        hash=_hash(canonical),
+        body=written.decode(),
+        hash=_hash(written),
     )
 
 
@@ -75,7 +76,7 @@ def first_break(links: Iterable[Link], head: Head | None = None) -> int | None:
 def _follows(head: Head, found: Link) -> bool:
     try:
         body = json.loads(found.body)
-        canonical = rfc8785.dumps(body)
+        written = canonical.dumps(body)
     except (ValueError, rfc8785.CanonicalizationError):
         return False
     expected = {
@@ -87,11 +88,11 @@ def _follows(head: Head, found: Link) -> bool:
     }
     return (
         found.seq == head.seq + 1
-        and canonical.decode() == found.body
-        and _hash(canonical) == found.hash
+        and written.decode() == found.body
+        and _hash(written) == found.hash
         and {name: body.get(name) for name in expected} == expected
     )
 
 
-def _hash(canonical: bytes) -> str:
-    return "sha256:" + hashlib.sha256(canonical).hexdigest()
+def _hash(written: bytes) -> str:
+    return "sha256:" + hashlib.sha256(written).hexdigest()
