@@ -13,7 +13,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Final
 
@@ -32,6 +32,8 @@ _SECRET_NAME: Final = re.compile(
 )
 _SHORTEST: Final = 8
 """Texts with fewer characters are no credentials that are worth anything."""
+_REMEMBERED: Final = 256
+"""Texts with more characters are looked at each time: few are alike, and the memory stays small."""
 _RANDOM: Final = 4.2
 """Bits a character: base64 of random bytes has more from 24 characters on, words and paths have less."""
 _NAMED_RANDOM: Final = 3.0
@@ -55,10 +57,35 @@ class _Format:
     pattern: re.Pattern[str]
 
 
-def find(text: str, called: str = "") -> Iterator[Suspicion]:
+class _SuspiciousError(Exception):
+    """Carries what was found out of the memory, which keeps no exception and so no credential."""
+
+    def __init__(self, found: tuple[Suspicion, ...]) -> None:
+        self.found = found
+
+
+def find(text: str, called: str = "") -> tuple[Suspicion, ...]:
     """The credentials in the text. `called` is the name it goes by: of a variable, a key, a flag."""
     if len(text) < _SHORTEST or text == PLACEHOLDER:
-        return
+        return ()
+    if len(text) > _REMEMBERED:
+        return tuple(_suspicions(text, called))
+    try:
+        return _innocent(text, called)
+    except _SuspiciousError as error:
+        return error.found
+
+
+@lru_cache(maxsize=8192)
+def _innocent(text: str, called: str) -> tuple[Suspicion, ...]:
+    """Nothing, remembered: pods of a role are alike in most of their texts. Raises `_SuspiciousError`."""
+    found = tuple(_suspicions(text, called))
+    if found:
+        raise _SuspiciousError(found)
+    return found
+
+
+def _suspicions(text: str, called: str) -> Iterator[Suspicion]:
     for item in formats():
         if item.near in text:
             yield from (Suspicion(item.name, fingerprint(found[0])) for found in item.pattern.finditer(text))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +161,21 @@ def test_a_member_named_value_goes_by_the_name_beside_it() -> None:
 def test_names_are_escaped_for_pointers(key: str, written: str) -> None:
     """RFC 6901."""
     assert literals.escaped(key) == written
+
+
+class Text(str):
+    """A text that can be seen to be let go of."""
+
+    __slots__ = ("__weakref__",)
+
+
+@pytest.mark.parametrize(("word", "kept"), [("a-word-of-this-test-alone", True), ("ghp_" + "a" * 36, False)])
+def test_no_credential_is_remembered(word: str, *, kept: bool) -> None:
+    """Ordinary texts are, since pods are alike; a credential is gone with the pod that held it."""
+    text = Text(word)
+    seen = weakref.ref(text)
+    found = [bool(literals.find(text)) for _ in range(2)]
+    del text
+    gc.collect()
+
+    assert (found, seen() is not None) == ([not kept] * 2, kept)
