@@ -2,7 +2,8 @@
 
 Counting happens in memory and before anything that costs; what follows acts at once and is written into
 the ledger behind everybody's back, again and again until it is there. Two brokers count each for itself:
-a task that floods both is noticed at most twice as late.
+a task that floods both is noticed at most twice as late. What one has found holds at the other from the
+task's next call on.
 """
 
 from __future__ import annotations
@@ -99,11 +100,15 @@ class Conduct:
     """Whether a task is still there to be judged."""
     _seen: OrderedDict[str, _Seen] = field(default_factory=OrderedDict)
     _standings: dict[str, Standing] = field(default_factory=dict)
+    """What this process has found."""
+    _heard: dict[str, Standing] = field(default_factory=dict)
+    """What the ledger says that some broker has found."""
     _todo: asyncio.Queue[Write] = field(default_factory=asyncio.Queue)
 
     def standing(self, task_uid: str) -> Standing:
-        """How a task is treated."""
-        return self._standings.get(task_uid, _CALM)
+        """How a task is treated: by the graver of what was found here and what was heard."""
+        found, heard = self._found(task_uid), self._heard.get(task_uid, _CALM)
+        return heard if heard.grade > found.grade else found
 
     def cost(self, task_uid: str) -> float:
         """What one call of a task takes from its bucket."""
@@ -118,8 +123,16 @@ class Conduct:
         if standing.grade is not Grade.CALM:
             self._standings[task_uid] = standing
 
+    def hear(self, task_uid: str, standing: Standing) -> None:
+        """Take over what the ledger says at this moment; whoever wrote it also takes it back."""
+        if standing.grade is Grade.CALM:
+            self._heard.pop(task_uid, None)
+        else:
+            self._heard[task_uid] = standing
+
     def forget(self, task_uid: str) -> None:
         """The task is over or was thawed: it begins anew."""
+        self._heard.pop(task_uid, None)
         self._seen.pop(task_uid, None)
         self._standings.pop(task_uid, None)
 
@@ -174,7 +187,7 @@ class Conduct:
     def look(self, *, everything: bool = False) -> None:
         """Take back what time takes back, and put down to be written what is due or all there is."""
         now = self.clock()
-        for task_uid in list(self._standings):
+        for task_uid in {*self._standings, *self._heard}:
             if self.lives(task_uid):
                 self._look(task_uid, now)
             else:
@@ -208,6 +221,9 @@ class Conduct:
             while not await _done(write):  # noqa: ASYNC110 - until the disk is back, not until an event
                 await asyncio.sleep(_AGAIN_SECONDS)
 
+    def _found(self, task_uid: str) -> Standing:
+        return self._standings.get(task_uid, _CALM)
+
     def _of(self, task_uid: str) -> _Seen:
         seen = self._seen.pop(task_uid, None) or _Seen()
         self._seen[task_uid] = seen
@@ -216,7 +232,7 @@ class Conduct:
         return seen
 
     def _look(self, task_uid: str, now: float) -> None:
-        before = self.standing(task_uid)
+        before = self._found(task_uid)
         counts = self._of(task_uid).counts(now)
         after = follow(before, judge(counts, self.thresholds), now, self.hold_seconds)
         if after == before:

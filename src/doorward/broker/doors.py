@@ -12,7 +12,7 @@ from aiohttp import web
 from doorward import serving
 from doorward.broker.canaries import Canaries
 from doorward.broker.children import Children
-from doorward.broker.conduct import Conduct
+from doorward.broker.conduct import Conduct, standing_of
 from doorward.broker.decisions import Decider
 from doorward.broker.facts import Facts
 from doorward.broker.heartbeat import Heartbeat
@@ -149,6 +149,8 @@ class Doors:
         if self.ledger.shared:
             known = await self.ledger.attend(proof.session or "", proof.thumbprint, request.peer, proof.nonce)
             self.sessions.meet(known, self.clock())
+            told = standing_of(known.grade, known.cause, known.story, known.graded_until)
+            self.conduct.hear(known.session.task_uid, told)
         opened = self.sessions.authenticate(proof, request.peer)
         cost = self.conduct.cost(opened.session.task_uid)
         self._take(self.calls, opened.session.id, request.peer, cost)

@@ -36,6 +36,9 @@ _SESSION: Final = (
         TASKS.c.state,
         TASKS.c.reason,
         TASKS.c.cause,
+        TASKS.c.grade,
+        TASKS.c.story,
+        TASKS.c.graded_until,
     )
     .select_from(SESSIONS.join(TASKS, and_(TASKS.c.uid == SESSIONS.c.task_uid)))
     .where(SESSIONS.c.id == bindparam("session"))
@@ -112,6 +115,9 @@ def _attended(row: Row) -> Attended:
         state=row["state"],
         reason=row["reason"],
         cause=row["cause"],
+        grade=row["grade"],
+        story=row["story"],
+        graded_until=row["graded_until"],
         closed=row["closed_at"] is not None,
         fenced_at=row["fenced_at"],
     )

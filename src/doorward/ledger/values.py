@@ -413,7 +413,10 @@ class Attended:
     state: TaskState
     reason: str | None
     cause: str | None
-    """Of a task that is frozen, see `core.grade`."""
+    """Of a task that is frozen or graded, see `core.grade`."""
+    grade: int
+    story: str | None
+    graded_until: float | None
     closed: bool
     fenced_at: float | None
     """Since when the latest report of its fence counts, in seconds since the epoch."""

@@ -16,6 +16,7 @@ from doorward.broker import epochs, keyshare
 from doorward.broker.cluster import AUDIENCE
 from doorward.core import ids
 from doorward.core.clock import system
+from doorward.core.grade import Cause, Grade
 from doorward.door.broker import Broker as Door
 from doorward.errors import Code, ConfigError, Refusal
 from doorward.kube import resources
@@ -124,6 +125,21 @@ async def test_what_one_freezes_gets_nothing_from_the_other(worlds: tuple[World,
 
     assert (breach, asked) == (Code.TASK_FROZEN, Code.TASK_FROZEN)
     assert (status, answer["code"]) == (403, "task_frozen")
+
+
+async def test_what_one_grades_is_cautious_at_the_other(worlds: tuple[World, World]) -> None:
+    """A task that one broker slows down, or wants people for, is treated so at the other too."""
+    one, two = worlds
+    async with one.door(KEY) as door, two.door(KEY) as other:
+        other._session = await opened(one, two, door)
+        found = []
+        for grade in (Grade.CAUTIOUS, Grade.CALM):
+            await one.ledger.grade("fix-1-uid", grade, Cause.BURSTS, "too fast", 2.0**33)
+            await other.actions()
+            conduct = two.broker.conduct
+            found.append((conduct.standing("fix-1-uid").grade, conduct.cautious("fix-1-uid")))
+
+    assert found == [(Grade.CAUTIOUS, True), (Grade.CALM, False)]
 
 
 async def test_an_end_and_a_replacement_are_known_to_the_other(worlds: tuple[World, World]) -> None:
