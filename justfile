@@ -89,5 +89,5 @@ kill-rounds *args:
     PYTHONPATH=tests/support:hack {{python}} tests/rounds/kills.py {{args}}
 
 # so many generated pods through the policies of a real API server and through the walk of admission
-differential pods="5000":
-    DOORWARD_GENERATED_PODS={{pods}} {{bin}}/pytest tests/api/admission/test_floor.py --timeout 3600 -k "explained or never_refuses"
+differential pods="5000" seed="7":
+    DOORWARD_GENERATED_PODS={{pods}} DOORWARD_GENERATED_SEED={{seed}} {{bin}}/pytest tests/api/admission/test_floor.py --timeout 3600 -k "explained or never_refuses"

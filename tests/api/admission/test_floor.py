@@ -179,9 +179,15 @@ EXPLAINED = {"42": ["42-placement-4"]}
 
 @pytest.fixture(scope="module")
 def judged(floor_only: Any, clean: dict[str, Any]) -> list[Judged]:
-    """Generated pods, by what both sides say of them. DOORWARD_GENERATED_PODS makes it a longer run."""
-    count = int(os.environ.get("DOORWARD_GENERATED_PODS", "500"))
-    return [judgement(floor_only, clean, pod) for pod in generated(clean, count)]
+    """Generated pods, by what both sides say of them.
+
+    DOORWARD_GENERATED_PODS makes it a longer run, DOORWARD_GENERATED_SEED one of other pods.
+    """
+    count, seed = (
+        int(os.environ.get(f"DOORWARD_GENERATED_{name}", usual))
+        for name, usual in (("PODS", 500), ("SEED", 7))
+    )
+    return [judgement(floor_only, clean, pod) for pod in generated(clean, count, seed)]
 
 
 def judgement(floor_only: Any, clean: dict[str, Any], pod: dict[str, Any]) -> Judged:
