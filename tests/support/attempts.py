@@ -32,6 +32,20 @@ async def once_ready(attempt: Callable[[], Any], seconds: float = 60.0) -> Any:
             await asyncio.sleep(0)
 
 
+async def code_of(attempt: Callable[[], Any], seconds: float = 60.0) -> Code:
+    """What an attempt is refused with, once it is more than what a busy machine may say for a while."""
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                await attempt()
+            except Refusal as refusal:
+                if refusal.code not in {Code.UNAVAILABLE, Code.RATE_LIMITED}:
+                    return refusal.code
+            else:
+                raise AssertionError("it was not refused")
+            await asyncio.sleep(0)
+
+
 async def prove(door: Door) -> None:
     """Report a fence that holds, as soon as the broker knows its canaries."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from attempts import ARGS, hands_token, once_ready, prove, redeem, until_code
+from attempts import ARGS, code_of, hands_token, once_ready, prove, redeem, until_code
 from authority import Authority
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from waiting import until
@@ -27,12 +27,6 @@ from doorward.errors import Code, Refusal
 from doorward.render import History
 
 pytestmark = pytest.mark.api
-
-
-async def code_of(waiting: Any) -> Code:
-    with pytest.raises(Refusal) as caught:
-        await waiting
-    return caught.value.code
 
 
 async def until_told(attempt: Callable[[], Any], detail: str, seconds: float = 60.0) -> None:
@@ -105,8 +99,8 @@ async def test_a_token_for_another_audience_or_of_another_pod_opens_nothing(runn
             "--audience=doorward-broker",
         ).strip()
 
-        assert await code_of(make().open(wrong)) == Code.SESSION_INVALID
-        assert await code_of(make().open(unbound)) == Code.SESSION_INVALID
+        assert await code_of(lambda: make().open(wrong)) == Code.SESSION_INVALID
+        assert await code_of(lambda: make().open(unbound)) == Code.SESSION_INVALID
 
 
 async def test_a_pod_that_was_changed_opens_nothing(running: Any, place: Any) -> None:
@@ -144,7 +138,7 @@ async def test_a_deleted_task_gets_nothing_at_once(running: Any, place: Any) -> 
         place.kubectl("delete", "agenttask", "fix", "-n", place.namespace)
 
         await until_code(door.actions, Code.TASK_ENDED)
-        assert await code_of(door.open(token)) == Code.TASK_ENDED
+        assert await code_of(lambda: door.open(token)) == Code.TASK_ENDED
 
 
 async def test_a_finished_pod_ends_the_session(running: Any, place: Any) -> None:
@@ -205,7 +199,7 @@ async def test_what_holds_is_shown_to_people(running: Any, place: Any, kubectl: 
         door: Door = make()
         await once_ready(lambda: door.open(token))
         probe = {"name": "c", "host": "10.0.0.1", "port": 1, "protocol": "tcp", "blocked": False}
-        assert await code_of(door._ask("POST", "/v1/fence", {"probes": [probe]})) == Code.TASK_FROZEN
+        assert await code_of(lambda: door._ask("POST", "/v1/fence", {"probes": [probe]})) == Code.TASK_FROZEN
         place.revoke(tasks=["other"])
         where = ("-n", place.namespace)
         async with asyncio.timeout(60):
