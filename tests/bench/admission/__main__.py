@@ -13,12 +13,12 @@ import json
 import os
 import platform
 import ssl
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -44,16 +44,24 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-@contextmanager
-def serving(which: str, folder: Path, tasks: int) -> Iterator[Server]:
-    """A server in a process of its own, on the first core where there are two."""
-    core = ["0"] if len(os.sched_getaffinity(0)) > 1 else []
-    command = [sys.executable, str(Path(__file__).with_name("servers.py")), which, str(folder), str(tasks)]
-    with subprocess.Popen([*command, *core], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdin is not None
-        yield Server(int(process.stdout.readline()), process.pid)
+Serving = Callable[[str, Path, int], AbstractAsyncContextManager[Server]]
+"""Has a server run: `full` or `bare`, the folder of its certificates, how many tasks it knows."""
+
+
+@asynccontextmanager
+async def apart(core: Sequence[str], which: str, folder: Path, tasks: int) -> AsyncIterator[Server]:
+    """A server in a process of its own, on the core that is given, if one is."""
+    words = (str(Path(__file__).with_name("servers.py")), which, str(folder), str(tasks), *core)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    try:
+        yield Server(int(await process.stdout.readline()), process.pid)
+    finally:
         process.stdin.close()
+        await process.wait()
 
 
 async def measured(server: Server, tls: ssl.SSLContext, asked: list[Question], words: Any) -> dict[str, Any]:
@@ -96,18 +104,18 @@ async def _refuses(server: Server, tls: ssl.SSLContext, question: Question) -> b
     return answer == "200 denied"
 
 
-async def run(words: Any) -> dict[str, Any]:
+async def run(words: Any, serving: Serving) -> dict[str, Any]:
     """All passes. Raises `SystemExit` when an answer is not the one it must be."""
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         authority = Authority(folder)
         authority.issue("admission")
         reviews = questions(words.tasks, authority.bundle)
         asked = [Question.of(review) for review in reviews]
         tls = ssl.create_default_context(cadata=authority.bundle)
-        servers = {which: stack.enter_context(serving(which, folder, words.tasks)) for which in WHICH}
-        if len(cores := os.sched_getaffinity(0)) > 1:
-            os.sched_setaffinity(0, cores - {0})
+        servers = {
+            which: await stack.enter_async_context(serving(which, folder, words.tasks)) for which in WHICH
+        }
         if not await _refuses(servers["full"], tls, Question.of(spoiled(reviews[0]))):
             raise SystemExit("the full check admits a pod with one value changed")
         passes = []
@@ -156,7 +164,8 @@ def _report(words: Any, size: int, passes: list[dict[str, Any]]) -> dict[str, An
     }
 
 
-def _told(report: dict[str, Any]) -> str:
+def told(report: dict[str, Any]) -> str:
+    """The medians of a report as a table."""
     columns = ("perSecond", "p50Ms", "p99Ms", "maxMs", "cpuMs")
     rate = report["machine"]["openRate"]
     lines = [
@@ -172,19 +181,28 @@ def _told(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Read the words, run, tell."""
+def parsed(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The words of the command line."""
     parser = argparse.ArgumentParser(prog="bench-admission", description=__doc__)
     parser.add_argument("--passes", type=int, default=5, help="how often each server is measured")
     parser.add_argument("--requests", type=int, default=5000, help="questions in each shape of a pass")
     parser.add_argument("--tasks", type=int, default=1000, help="tasks that are known, each with its pod")
     parser.add_argument("--rate", type=float, default=500.0, help="questions a second in the open loop")
     parser.add_argument("--json", type=Path, help="file for the whole report")
-    words = parser.parse_args()
-    report = asyncio.run(run(words))
+    return parser.parse_args(argv)
+
+
+def main() -> None:
+    """Read the words, run, tell."""
+    words = parsed()
+    core = []
+    if len(cores := os.sched_getaffinity(0)) > 1:
+        core = ["0"]
+        os.sched_setaffinity(0, cores - {0})
+    report = asyncio.run(run(words, partial(apart, core)))
     if words.json:
         words.json.write_text(json.dumps(report, indent=1) + "\n")
-    sys.stdout.write(_told(report) + "\n")
+    sys.stdout.write(told(report) + "\n")
 
 
 if __name__ == "__main__":
