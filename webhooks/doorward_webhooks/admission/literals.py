@@ -27,6 +27,7 @@ _RUN: Final = re.compile(r"[A-Za-z0-9+=_-]{24,}")
 _MIXED: Final = tuple(map(re.compile, ("[a-z]", "[A-Z]", "[0-9]")))
 _PROSE: Final = re.compile(r"[\s/]")
 _DIGIT: Final = re.compile(r"\d")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
 _SECRET_NAME: Final = re.compile(
     r"(?i)secret|token|passw|passphrase|api_?-?key|access_?-?key|private_?-?key|credential|auth(?!or)"
 )
@@ -38,6 +39,8 @@ _RANDOM: Final = 4.2
 """Bits a character: base64 of random bytes has more from 24 characters on, words and paths have less."""
 _NAMED_RANDOM: Final = 3.0
 """The same for what is called a secret: hexadecimal has more."""
+_UNLIKE_PATHS: Final = 4.5
+"""The same for what has slashes: base64 of forty characters has more, paths that long are words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +151,15 @@ def _random(text: str, called: str) -> Iterator[Suspicion]:
     name, _, flagged = text.partition("=")
     if text.startswith("-") and flagged:
         called, text = name, flagged
-    if len(text) < 16 or not _SECRET_NAME.search(called) or _PROSE.search(text):
+    if len(text) < 16 or not _SECRET_NAME.search(called) or (_PROSE.search(text) and not _slashed(text)):
         return
     if _DIGIT.search(text) and _bits(text) >= _NAMED_RANDOM:
         yield Suspicion("a random text that is called a secret", fingerprint(text))
+
+
+def _slashed(text: str) -> bool:
+    """Whether the slashes are those of base64, as in the secret keys of AWS, and not those of a path."""
+    return bool(_BASE64.fullmatch(text)) and _mixed(text) and _bits(text) >= _UNLIKE_PATHS
 
 
 def _mixed(text: str) -> bool:

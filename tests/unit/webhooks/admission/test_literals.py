@@ -22,6 +22,11 @@ def forms(text: str, called: str = "") -> set[str]:
     return {found.name for found in literals.find(text, called)}
 
 
+def example(form: str) -> str:
+    """The first credential of a form."""
+    return next("".join(item["parts"]) for item in VECTORS["credentials"] if item["form"] == form)
+
+
 @pytest.mark.parametrize("vector", VECTORS["credentials"], ids=range(len(VECTORS["credentials"])))
 @pytest.mark.parametrize("around", ["{}", "export X='{}'", "see {} for it"])
 def test_each_form_is_found_wherever_it_stands(vector: dict[str, Any], around: str) -> None:
@@ -55,7 +60,7 @@ def test_any_text_can_be_searched(text: str, called: str) -> None:
 
 def test_an_accepted_literal_is_passed_over_and_its_neighbour_is_not() -> None:
     """An exception is for one text, not for the place where it stands."""
-    first, second = ("".join(VECTORS["credentials"][index]["parts"]) for index in (9, 15))
+    first, second = example("AWS access key id"), example("GitHub token")
     accepted = literals.accepted({literals.ACCEPTED: f" {literals.fingerprint(first)} ,"})
     found = list(literals.find_in({"input": {"a": first, "b": [f"{first} {second}"]}}, accepted))
 
@@ -64,13 +69,15 @@ def test_an_accepted_literal_is_passed_over_and_its_neighbour_is_not() -> None:
 
 def test_what_is_found_is_never_shown() -> None:
     """A suspicion can be logged: it does not carry the credential."""
-    text = "".join(VECTORS["credentials"][9]["parts"])
+    text = example("AWS access key id")
 
     assert text not in repr(list(literals.find(text)))
 
 
 RANDOM = "aB3dE5gH7jK9mN1pQ3sT5vW7"
 """Twenty-four characters, all different."""
+SLASHED = "aB3dE5gH7/jK9mN1pQ3sT5vW7/yZ2bC4dF6hJ8k+"
+"""Forty characters as base64 writes them, no run of them long enough to be looked at alone."""
 
 
 @pytest.mark.parametrize(
@@ -90,6 +97,14 @@ RANDOM = "aB3dE5gH7jK9mN1pQ3sT5vW7"
         ("0123456789abcdef", "colour", []),
         ("0123456789abcdef", "authentication", ["a random text that is called a secret"]),
         ("0123456789abcdef", "author", []),
+        (SLASHED, "password", ["a random text that is called a secret"]),
+        (f"{SLASHED}==", "password", ["a random text that is called a secret"]),
+        (SLASHED, "colour", []),
+        (SLASHED[:-1], "password", []),
+        (SLASHED.replace("/", "."), "password", ["a random text that is called a secret"]),
+        (SLASHED.replace("/", "/."), "password", []),
+        (SLASHED.lower(), "password", []),
+        ("aB3/" * 10, "password", []),
         ("abcdefghijklmnop", "password", []),
         ("0011001100110011", "password", []),
         ("01234567/9abcdef", "password", []),
