@@ -29,6 +29,16 @@ def unnoticed(tree: Path) -> list[Mutant]:
     return [_mutant(tree, name) for name in names]
 
 
+def untried(tree: Path) -> frozenset[str]:
+    """Functions of which a mutant has not been tried: a run may be interrupted, or be of one module only."""
+    return frozenset(
+        _function(name)
+        for meta in (tree / "mutants").rglob("*.py.meta")
+        for name, code in json.loads(meta.read_text())["exit_code_by_key"].items()
+        if code is None
+    )
+
+
 def _mutant(tree: Path, name: str) -> Mutant:
     command = [str(Path(sys.executable).with_name("mutmut")), "show", name]
     shown = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True).stdout

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from mutants.__main__ import explained, faults
-from mutants.outcome import Mutant, parsed
+from mutants.outcome import Mutant, parsed, untried
 
 SHOWN = """# doorward_webhooks.admission.pods.x__told__mutmut_3: survived
 --- src/doorward_webhooks/admission/pods.py
@@ -43,6 +44,24 @@ def test_what_is_unnoticed_must_be_explained_and_nothing_else() -> None:
     assert len(list(faults([MUTANT], {}))) == 1
     assert len(list(faults([], known))) == 1
     assert len(list(faults([MUTANT], {MUTANT: " "}))) == 1
+
+
+def test_what_was_not_tried_is_not_explained_in_vain() -> None:
+    """A run of one module leaves the explanations of the others alone."""
+    known = {MUTANT: "why"}
+
+    assert list(faults([], known, frozenset({MUTANT.function}))) == []
+    assert len(list(faults([], known, frozenset({"doorward_webhooks.admission.pods.other"})))) == 1
+
+
+def test_functions_with_a_mutant_that_was_not_tried_are_told(tmp_path: Path) -> None:
+    """The tool writes no exit code for what it has not run."""
+    folder = tmp_path / "mutants" / "src"
+    folder.mkdir(parents=True)
+    codes = {"a.b.x_f__mutmut_1": 1, "a.b.x_f__mutmut_2": None, "a.b.x_g__mutmut_1": 0}
+    (folder / "b.py.meta").write_text(json.dumps({"exit_code_by_key": codes}))
+
+    assert untried(tmp_path) == {"a.b.f"}
 
 
 def test_each_explanation_has_a_reason() -> None:
