@@ -6,6 +6,7 @@ the API server itself does is under test in tests/api.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -121,6 +122,8 @@ class Town:
     taken_back: list[Object] = field(default_factory=list)
     down: bool = False
     reviews: int = 0
+    hold: asyncio.Event | None = None
+    """TokenReviews wait for it, if there is one."""
     grants: dict[tuple[str, str], Object] = field(default_factory=dict)
     verbs: dict[str, set[str]] = field(default_factory=dict)
     """User -> what they may do to the role: `approve`, `use`, or `approve/<rule>` for a rule alone."""
@@ -133,6 +136,8 @@ class Town:
         """See `Cluster`."""
         self._up()
         self.reviews += 1
+        if self.hold is not None:
+            await self.hold.wait()
         found = self.tokens.get((token, audience))
         if found is None:
             raise Refusal(Code.SESSION_INVALID, "unknown token")

@@ -58,6 +58,7 @@ class Callers:
     reviews: Buckets = field(default_factory=lambda: Buckets(1.0, 20))
     """Tokens of one pod that are asked about: it has one, which is asked about every few seconds."""
     _remembered: OrderedDict[bytes, tuple[float, str, str, str]] = field(default_factory=OrderedDict)
+    _asking: dict[bytes, asyncio.Task[tuple[str, str, str]]] = field(default_factory=dict)
 
     async def identify(self, request: Request) -> Hands:
         """Who calls. Raises `Refusal(session_invalid)` for everybody but a Connector's service account."""
@@ -76,13 +77,26 @@ class Callers:
         if known is not None and 0 <= now - known[0] < REMEMBERED_SECONDS:
             return known[1:]
         self._remembered.pop(key, None)
-        self.reviews.take(peer, now)
+        asking = self._asking.get(key)
+        if asking is None:
+            self.reviews.take(peer, now)
+            asking = self._asking[key] = asyncio.ensure_future(self._ask(token, key, now))
+            asking.add_done_callback(lambda done: self._asked(key, done))
+        # All who come meanwhile wait for the one answer, and who hangs up does not take it from the others.
+        return await asyncio.shield(asking)
+
+    async def _ask(self, token: str, key: bytes, now: float) -> tuple[str, str, str]:
         identity = await self.cluster.review(token, REDEMPTIONS)
         found = (identity.username, *identity.service_account)
         self._remembered[key] = (now, *found)
         while len(self._remembered) > _MAX_REMEMBERED:
             self._remembered.popitem(last=False)
         return found
+
+    def _asked(self, key: bytes, done: asyncio.Task[tuple[str, str, str]]) -> None:
+        del self._asking[key]
+        if not done.cancelled():
+            done.exception()  # so that it counts as seen when everybody has hung up
 
 
 @dataclass

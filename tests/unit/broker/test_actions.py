@@ -12,15 +12,18 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from town import World, connector, revocation, role, settled, task
+from multidict import CIMultiDict, CIMultiDictProxy
+from town import SA, World, connector, revocation, role, settled, task
 from waiting import until
 
+from doorward.broker.redemptions import Callers, Hands
 from doorward.core import digest
 from doorward.core.action import Action
 from doorward.core.grade import Cause
 from doorward.door.broker import Broker as Door
 from doorward.errors import Code, Refusal
 from doorward.kube import Object, Resource, resources
+from doorward.serving import Request
 from doorward.tokens import capability
 from doorward.tokens.capability import Expectation
 
@@ -42,6 +45,12 @@ async def denied(waiting: Any) -> Refusal:
 async def opened(world: World, door: Door, name: str = "fix-1") -> None:
     await door.open(world.run_task(name))
     await world.prove(door)
+
+
+def bearing(token: str) -> Request:
+    """A connector's call."""
+    headers = CIMultiDictProxy(CIMultiDict(Authorization=f"Bearer {token}"))
+    return Request("POST", "/v1/outcomes", {}, headers, b"", "10.0.0.9", None)  # type: ignore[arg-type]
 
 
 def bodies(world: World, event: str) -> list[dict[str, Any]]:
@@ -197,6 +206,31 @@ async def test_a_token_review_is_remembered_for_a_moment(world: World) -> None:
             assert (await world.redeem(decision.capability, token))[0] == 200
 
     assert world.town.reviews == before + 1
+
+
+async def test_whoever_comes_during_a_token_review_waits_for_it(world: World) -> None:
+    """A busy connector is asked about once, however many of its calls find nothing remembered."""
+    callers, token = Callers(world.town, world.broker.facts, world.broker.clock), world.hands_token()
+    world.town.hold, before = asyncio.Event(), world.town.reviews
+    calls = [asyncio.ensure_future(callers.identify(bearing(token))) for _ in range(50)]
+    await until(lambda: world.town.reviews > before)
+    calls[0].cancel()
+    world.town.hold.set()
+    _, *found = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [one.username for one in found if isinstance(one, Hands)] == [SA] * 49
+    assert world.town.reviews == before + 1
+
+
+async def test_a_no_of_a_token_review_is_not_remembered(world: World) -> None:
+    """All who waited are refused, and whoever comes next is asked about anew."""
+    callers, before = Callers(world.town, world.broker.facts, world.broker.clock), world.town.reviews
+    calls = (callers.identify(bearing("nobody")) for _ in range(3))
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    again = await denied(callers.identify(bearing("nobody")))
+
+    assert [one.code for one in (*found, again) if isinstance(one, Refusal)] == [Code.SESSION_INVALID] * 4
+    assert world.town.reviews == before + 2
 
 
 async def test_a_tampered_capability_is_refused(world: World) -> None:
