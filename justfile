@@ -50,6 +50,14 @@ api-minors *args:
 e2e *args:
     {{bin}}/pytest tests/e2e {{args}}
 
+# ledger, actions and revocation in one run, and a table of what is promised: four minutes, on a quiet machine
+bench:
+    PYTHONPATH=hack:tests/support:tests/bench:tests/bench/revocation {{python}} tests/bench
+
+# what the whole path adds to an action and how many actions a second it carries, beside the same request sent straight
+bench-actions *args:
+    PYTHONPATH=hack:tests/support:tests/bench:tests/bench/revocation {{python}} tests/bench/actions {{args}}
+
 # how long after a Revocation something of it is still redeemed
 bench-revocation *args:
     PYTHONPATH=hack:tests/support {{python}} tests/bench/revocation {{args}}

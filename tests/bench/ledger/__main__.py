@@ -120,6 +120,14 @@ def report(found: Figures) -> list[str]:
     return lines
 
 
+def figures(found: Figures) -> dict[str, float]:
+    """What has targets."""
+    return {
+        f"decisions-{engine.lower()}": median(found[f"{engine}, group commit, {CLIENTS[-1]} clients"])
+        for engine in ("SQLite", "PostgreSQL")
+    }
+
+
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -134,7 +142,7 @@ def main() -> int:
         found = run(arguments.folder or Path(folder), arguments.passes, arguments.seconds)
     sys.stdout.write("\n".join([*report(found), ""]))
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1))
+        arguments.json.write_text(json.dumps({"figures": figures(found), "passes": found}, indent=1))
     return 0
 
 

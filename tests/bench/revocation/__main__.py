@@ -98,8 +98,8 @@ def told(name: str, seconds: list[float]) -> None:
     sys.stdout.flush()
 
 
-async def measured(made: World, trials: int, others: int) -> None:
-    """Every kind in turn, while `others` tasks act."""
+async def measured(made: World, trials: int, others: int) -> dict[str, list[float]]:
+    """Seconds of every kind in turn, while `others` tasks act."""
     done = [0]
     async with asyncio.TaskGroup() as group:
         busy = [group.create_task(acting(made, done)) for _ in range(others)]
@@ -113,6 +113,13 @@ async def measured(made: World, trials: int, others: int) -> None:
         for one in busy:
             one.cancel()
     sys.stdout.write(f"meanwhile {rate:.0f} actions/s of {others} other tasks\n\n")
+    return found
+
+
+def figures(seconds: list[float]) -> dict[str, float]:
+    """What has targets, in milliseconds."""
+    cut = quantiles(seconds, n=100, method="inclusive")
+    return {"revocation-p99": 1000 * cut[98], "revocation-max": 1000 * max(seconds)}
 
 
 async def main() -> None:
@@ -120,12 +127,17 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=20, help="of each kind and pass")
     parser.add_argument("--others", type=int, default=8, help="tasks that act in the second pass")
+    parser.add_argument("--json", type=Path, help="file for every single figure")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         async with world(Path(folder)) as made:
             sys.stdout.write(f"{'ms after the write':<24}{'p50':>10}{'p99':>10}{'max':>10}{'n':>8}\n")
-            await measured(made, arguments.trials, 0)
-            await measured(made, arguments.trials, arguments.others)
+            alone = await measured(made, arguments.trials, 0)
+            among = await measured(made, arguments.trials, arguments.others)
+    if arguments.json:
+        every = [one for found in (alone, among) for seconds in found.values() for one in seconds]
+        document = {"figures": figures(every), "alone": alone, "among others": among}
+        arguments.json.write_text(json.dumps(document, indent=1))
 
 
 if __name__ == "__main__":

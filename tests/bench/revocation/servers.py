@@ -10,6 +10,7 @@ from pathlib import Path
 from doorward.broker.places import Places
 from doorward.broker.process import serve
 from doorward.kube import connect
+from doorward.telemetry import log
 
 
 async def main(folder: Path) -> None:
@@ -17,8 +18,9 @@ async def main(folder: Path) -> None:
     settings, kubeconfig = pickle.loads(folder.joinpath("settings").read_bytes())  # noqa: S301 - our own
 
     async def resolve(_: str, __: int) -> str:
-        return "10.96.0.2"
+        return "127.0.0.1"
 
+    log.configure("broker", settings.log_level)
     stop = asyncio.Event()
     async with connect(kubeconfig) as client:
         serving = asyncio.ensure_future(serve(settings, stop, client, Places(resolve)))

@@ -7,10 +7,11 @@ import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import aiohttp
@@ -42,12 +43,29 @@ class World:
     settings: Settings
     render: RenderSettings
     http: aiohttp.ClientSession
+    pids: dict[str, list[int]]
+    """Part -> its processes."""
     doors: list[Door] = field(default_factory=list)
     hands: str = ""
 
     async def task(self, namespace: str, address: str = "127.0.0.1") -> Door:
         """A task in a namespace of its own whose door has its session and has proven its fence."""
-        await self.enrol(namespace)
+        token = await self.pod(namespace, address)
+        url = f"https://127.0.0.1:{self.settings.listen[1]}"
+        door = Door(url, client_context(self.authority.bundle), Ed25519PrivateKey.generate())
+        await door._http.close()
+        door._http = self.calling(address)
+        self.doors.append(door)
+        await once_ready(lambda: door.open(token))
+        await prove(door)
+        return door
+
+    async def pod(self, namespace: str, address: str, **rule: Any) -> str:
+        """The pod of a task in a namespace of its own; gives the token of its door.
+
+        `rule` changes the one rule of the role.
+        """
+        await self.enrol(namespace, **rule)
         found = AgentTask.parse(await self.create(resources.AGENT_TASKS, town.task(), namespace))
         role = AgentRole.parse(await self.client.get(resources.AGENT_ROLES, "helper", namespace))
         code = Connector.parse(await self.client.get(resources.CONNECTORS, "code"))
@@ -63,15 +81,7 @@ class World:
         name = pod["metadata"]["name"]
         await self.client.merge(resources.PODS, name, {"status": status}, namespace, subresource="status")
         bound = {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": pod["metadata"]["uid"]}
-        token = await self.token(pod["spec"]["serviceAccountName"], namespace, "doorward-broker", bound)
-        url = f"https://127.0.0.1:{self.settings.listen[1]}"
-        door = Door(url, client_context(self.authority.bundle), Ed25519PrivateKey.generate())
-        await door._http.close()
-        door._http = self.calling(address)
-        self.doors.append(door)
-        await once_ready(lambda: door.open(token))
-        await prove(door)
-        return door
+        return await self.token(pod["spec"]["serviceAccountName"], namespace, "doorward-broker", bound)
 
     async def token(self, account: str, namespace: str, audience: str, bound: Object | None = None) -> str:
         """A projected token."""
@@ -99,12 +109,12 @@ class World:
             answer = await response.json(content_type=None)
         return "" if response.status == 200 else str(answer["code"])
 
-    async def enrol(self, name: str) -> None:
+    async def enrol(self, name: str, **rule: Any) -> None:
         """An enrolled namespace with a role."""
         await self.create(resources.NAMESPACES, town.namespace(name))
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "doorward-role-helper"}}
         await self.create(resources.SERVICE_ACCOUNTS, account, name)
-        await self.create(resources.AGENT_ROLES, town.role(), name)
+        await self.create(resources.AGENT_ROLES, town.role(**rule), name)
 
     async def create(self, resource: Any, body: Object, namespace: str | None = None) -> Object:
         """Create an object in a namespace, whatever the body says of it."""
@@ -114,8 +124,16 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, **changes: Any) -> AsyncIterator[World]:
-    """Everything running; `changes` are settings of the broker."""
+async def world(
+    folder: Path,
+    under: Sequence[str] = (),
+    connector: Mapping[str, Any] = MappingProxyType({}),
+    **changes: Any,
+) -> AsyncIterator[World]:
+    """Everything running; `changes` are settings of the broker.
+
+    `connector` changes the spec of the Connector; `under` are the words of a script that runs the broker.
+    """
     plane = start_control_plane(folder / "plane")
     try:
         kubectl = Kubectl(plane.kubeconfig)
@@ -126,14 +144,15 @@ async def world(folder: Path, **changes: Any) -> AsyncIterator[World]:
         (folder / "render.json").write_text(json.dumps(render))
         async with canary.serving("127.0.0.1", 0) as port, connect(str(plane.kubeconfig)) as client:
             settings = replace(chosen(folder, authority, port), **changes)
-            with broker(folder, settings, str(plane.kubeconfig)):
+            with broker(folder, settings, str(plane.kubeconfig), under) as process:
                 tls = aiohttp.TCPConnector(ssl=client_context(authority.bundle))
                 async with aiohttp.ClientSession(connector=tls) as http:
                     known = RenderSettings.load(
                         json.dumps(render).encode(), ca_pem=authority.bundle, broker_ip=BROKER_IP
                     )
-                    made = World(client, authority, settings, known, http)
-                    await prepared(made)
+                    pids = {"broker": [process.pid], "cluster": [one.pid for one in plane.processes]}
+                    made = World(client, authority, settings, known, http, pids)
+                    await prepared(made, connector)
                     yield made
                     for door in made.doors:
                         await door.close()
@@ -141,13 +160,13 @@ async def world(folder: Path, **changes: Any) -> AsyncIterator[World]:
         plane.stop()
 
 
-async def prepared(made: World) -> None:
+async def prepared(made: World, connector: Mapping[str, Any]) -> None:
     """The connector, its account, and the release namespace."""
     for name in (town.RELEASE, "doorward-code"):
         await made.create(resources.NAMESPACES, {**town.namespace(name), "metadata": {"name": name}})
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "doorward-connector-code"}}
     await made.create(resources.SERVICE_ACCOUNTS, account, "doorward-code")
-    await made.create(resources.CONNECTORS, town.connector())
+    await made.create(resources.CONNECTORS, town.connector(**connector))
     made.hands = await made.token("doorward-connector-code", "doorward-code", "doorward-redemptions")
 
 
@@ -169,6 +188,7 @@ def chosen(folder: Path, authority: Authority, port: int) -> Settings:
         canaries=tuple(CanaryAddress(name, "127.0.0.1", port, name) for name in ("tcp", "udp")),
         requests_per_second=1e6,
         request_burst=10**6,
+        connector_requests_per_second=1e6,
         openings_per_minute=1e6,
         log_level="error",
     )
@@ -184,11 +204,13 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def broker(folder: Path, settings: Settings, kubeconfig: str) -> Iterator[None]:
+def broker(
+    folder: Path, settings: Settings, kubeconfig: str, under: Sequence[str]
+) -> Iterator[subprocess.Popen[bytes]]:
     """The broker's process."""
     (folder / "settings").write_bytes(pickle.dumps((settings, kubeconfig)))
-    command = [sys.executable, str(Path(__file__).with_name("servers.py")), str(folder)]
+    command = [sys.executable, *under, str(Path(__file__).with_name("servers.py")), str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
-        yield
+        yield process
         process.stdin.close()
