@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
@@ -46,10 +47,17 @@ def doorward(site: Site, seconds: int = 240, **changes: Any) -> None:
     operator_settled(site)
 
 
-def rollback(site: Site) -> None:
-    """Take the release back to the revision before, as its owner would."""
-    _helm(site, "rollback", "doorward", "--namespace", SYSTEM, "--wait", "--timeout", "240s")
+def rollback(site: Site, *revision: str) -> None:
+    """Take the release back to the revision before, or to one by number, as its owner would."""
+    _helm(site, "rollback", "doorward", *revision, "--namespace", SYSTEM, "--wait", "--timeout", "240s")
     operator_settled(site)
+
+
+def mend(site: Site) -> None:
+    """Take the release back to where it was deployed, if something ended half-way since."""
+    history = json.loads(_helm(site, "history", "doorward", "--namespace", SYSTEM, "--output", "json"))
+    if history[-1]["status"] != "deployed":
+        rollback(site, *(str(each["revision"]) for each in history if each["status"] == "deployed"))
 
 
 def uninstall(site: Site, release: str, namespace: str) -> None:
@@ -253,8 +261,8 @@ def _upgrade(
         raise commands.CommandError(f"{error}\n{_events(site, namespace)}") from error
 
 
-def _helm(site: Site, verb: str, *words: str, stdin: str | None = None) -> None:
-    commands.run(tools.path("helm"), verb, *words, stdin=stdin, env=site.environ())
+def _helm(site: Site, verb: str, *words: str, stdin: str | None = None) -> str:
+    return commands.run(tools.path("helm"), verb, *words, stdin=stdin, env=site.environ())
 
 
 def _events(site: Site, namespace: str) -> str:
