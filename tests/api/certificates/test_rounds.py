@@ -176,6 +176,20 @@ async def test_a_whole_rotation_never_locks_anybody_out(rotation: Make, cluster:
     assert set(keyring) == {"active.crt", "active.key"}
 
 
+async def test_a_rotation_can_be_asked_for(rotation: Make, cluster: Any) -> None:
+    """An annotation of the authority's Secret makes the next one, at once and once."""
+    now = datetime.now(UTC)
+    await rotation().round(now)
+    secret = ("secret", objects.KEYRING, "-n", SYSTEM)
+    cluster.kubectl("annotate", *secret, "doorward.dev/rotate=now")
+    await rotation().round(now)
+    found = cluster.kubectl.get(*secret)
+
+    assert set(found["data"]) == {"active.crt", "active.key", "next.crt", "next.key"}
+    assert objects.ROTATE not in found["metadata"].get("annotations", {})
+    assert _bundle(cluster.kubectl).count("BEGIN CERTIFICATE") == 2
+
+
 def _verified(served: dict[str, str], bundle: str) -> list[str]:
     """What is wrong with a leaf, apart from the clock: these tests live in the future."""
     from cryptography import x509  # noqa: PLC0415 - for this one look

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import threading
-import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
-from admissionworld import task_document
+from admissionload import SETTLED, Load, asked
 from apiclient import Api
 
 from devcluster.kubectl import Kubectl
@@ -37,57 +34,8 @@ HERE = Target(SYSTEM, "localhost")
 OWN = (Target(SYSTEM, "doorward-broker"), HERE)
 CONFIGURATIONS = ("validatingwebhookconfiguration", "mutatingwebhookconfiguration")
 LIVES = Lifetimes()
-PER_SECOND, ASKERS = 50, 5
-SETTLED = 40
-"""Answers after each write, 0.8 s: the API server's watch, a kubelet's mount, a server's look at files."""
 ISSUED, NEXT, PROMOTED, FORGOTTEN = (timedelta(days=days) for days in (-4, -1.6, -0.5, 0))
 """When, from now, the days of a rotation come: with lives as shipped, and all that is served valid today."""
-TASKS = "/apis/doorward.dev/v1alpha1/namespaces/default/agenttasks?dryRun=All"
-
-
-class Load:
-    """Asks at a steady rate until it is ended, and counts the answers."""
-
-    def __init__(self, kubeconfig: Path, folder: Path) -> None:
-        self.answers: Counter[str] = Counter()
-        self._files = kubeconfig, folder
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(index,)) for index in range(ASKERS)]
-
-    async def __aenter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Wait for the last answers; the loop that gives them goes on meanwhile."""
-        self._stop.set()
-        for thread in self._threads:
-            await asyncio.to_thread(thread.join)
-
-    def more(self) -> None:
-        """Wait until the state that is now has been met by a number of questions."""
-        wanted = self.answers.total() + SETTLED
-        until(lambda: self.answers.total() >= wanted, "more answers")
-
-    def _ask(self, index: int) -> None:
-        kubeconfig, folder = self._files
-        own = folder / f"asker-{index}"
-        own.mkdir()
-        api = Api(kubeconfig, own)
-        due = time.monotonic()
-        while not self._stop.wait(max(0.0, due - time.monotonic())):
-            due += ASKERS / PER_SECOND
-            self.answers[asked(api)] += 1
-        api.close()
-
-
-def asked(api: Api) -> str:
-    """What comes of a new task that both kinds of webhooks are asked about."""
-    document = {**task_document(), "metadata": {"name": "asked"}}
-    answer = api("POST", TASKS, document)
-    filled = answer.status == 201 and answer.document["spec"].get("requestedBy")
-    return "admitted" if filled else f"{answer.status}: {answer.message}"
 
 
 async def nobody(*_: Any) -> bool:

@@ -68,9 +68,9 @@ class World:
             case MakeActive():
                 self.keyring = Keyring(active=self._authority())
             case MakeNext():
-                self.keyring = replace(ring, next=self._authority())
+                self.keyring = replace(ring, next=self._authority(), asked=False)
             case Promote():
-                self.keyring = Keyring(active=ring.next, previous=ring.active)
+                self.keyring = replace(ring, active=ring.next, next=None, previous=ring.active)
             case ForgetPrevious():
                 self.keyring = replace(ring, previous=None)
             case SetBundle(place):
@@ -176,6 +176,52 @@ def test_the_previous_authority_is_forgotten_last() -> None:
     assert set(world.bundles.values()) == {world.keyring.trusted}
 
 
+def test_a_rotation_that_is_asked_for_begins_at_once_and_is_like_any_other() -> None:
+    """The next authority is made before the active one is old; it waits as long as ever."""
+    world = World()
+    world.settle()
+    first = world.keyring.active
+    world.keyring = replace(world.keyring, asked=True)
+
+    assert world.due() == (MakeNext(),)
+
+    world.settle()
+    world.now += LIVES.settle - timedelta(seconds=1)
+
+    assert world.due() == ()
+
+    world.now += timedelta(seconds=1)
+    world.settle()
+
+    assert world.keyring.previous == first
+
+    world.now += LIVES.linger
+    world.settle()
+
+    assert world.keyring == Keyring(active=world.keyring.active)
+
+
+def test_asking_during_a_rotation_is_for_the_one_after_it() -> None:
+    """While an authority is still being forgotten there is no third one; the question is not lost."""
+    world = World()
+    world.settle()
+    world.keyring = replace(world.keyring, asked=True)
+    world.settle()
+    world.keyring = replace(world.keyring, asked=True)
+
+    assert world.due() == ()
+
+    world.now += LIVES.settle
+    world.settle()
+
+    assert (world.keyring.next, world.keyring.asked) == (None, True)
+
+    world.now += LIVES.linger
+    world.settle()
+
+    assert (world.keyring.next is None, world.keyring.asked) == (False, False)
+
+
 def test_an_authority_from_a_clock_ahead_is_kept() -> None:
     """A pod that moves to a node whose clock is behind must not start the cluster's trust anew."""
     world = World()
@@ -249,6 +295,11 @@ class Rotations(RuleBasedStateMachine):
             self.hours_pass(8)
             self.every_leaf_verifies_against_every_bundle_in_use()
 
+    @rule()
+    def somebody_asks(self) -> None:
+        """A rotation is asked for, whatever goes on."""
+        self.world.keyring = replace(self.world.keyring, asked=True)
+
     @rule(number=st.integers(0, 3))
     def connector_comes(self, number: int) -> None:
         """A connector's release makes an empty Secret."""
@@ -295,7 +346,8 @@ def test_settings_say_what_the_rotation_does() -> None:
     assert Settings().lifetimes == LIVES
 
 
-def test_a_life_of_no_time_is_refused() -> None:
-    """Zero hours would be a rotation without end."""
-    with pytest.raises(ConfigError, match="DOORWARD_LEAF_HOURS: must be at least 1"):
-        env.read(Settings, {"DOORWARD_LEAF_HOURS": "0"})
+@pytest.mark.parametrize("text", ["0", "0.009", "-1", "nan", "inf"])
+def test_a_life_of_no_time_is_refused(text: str) -> None:
+    """Zero hours would be a rotation without end, and so would what is no number of hours."""
+    with pytest.raises(ConfigError, match=r"DOORWARD_LEAF_HOURS: must be at least 0\.01"):
+        env.read(Settings, {"DOORWARD_LEAF_HOURS": text})

@@ -36,6 +36,8 @@ from doorward_webhooks.certificates.x509 import Pair
 KEYRING: Final = "doorward-ca-key"
 CONFIG_MAP: Final = "doorward-ca"
 WEBHOOK: Final = "doorward"
+ROTATE: Final = "doorward.dev/rotate"
+"""Annotation of the keyring, with any value: whoever may write the authority's key asks for the next one."""
 
 _LOG: Final = log.get(__name__)
 _NOT_OURS: Final = frozenset({403, 404})
@@ -81,6 +83,7 @@ class Snapshot:
                 active=_authority(self.keyring, "active"),
                 next=_authority(self.keyring, "next"),
                 previous=x509.certificate(_data(self.keyring).get("previous.crt", b"")),
+                asked=ROTATE in _annotations(self.keyring),
             ),
             bundles={name: _fingerprints(PLACES[name].read(found)) for name, found in self.places.items()},
             leaves={target: _leaf(found, authorities) for target, found in self.secrets.items()},
@@ -158,6 +161,7 @@ def _turn(keyring: Object, due: Write, now: datetime, lifetimes: Lifetimes) -> N
         case MakeNext():
             made = x509.make_authority(now, lifetimes.authority)
             data |= {"next.crt": made.certificate, "next.key": made.key}
+            _annotations(keyring).pop(ROTATE, None)
         case Promote():
             kept = {"active.crt": data["next.crt"], "active.key": data["next.key"]}
             data = {**kept, "previous.crt": data["active.crt"]} if "active.crt" in data else kept
@@ -188,6 +192,11 @@ def _fingerprints(pem: bytes) -> tuple[str, ...]:
 
 def _data(found: Object) -> dict[str, bytes]:
     return {name: base64.b64decode(text) for name, text in (found.get("data") or {}).items()}
+
+
+def _annotations(found: Object) -> dict[str, str]:
+    annotations: dict[str, str] = found["metadata"].get("annotations") or {}
+    return annotations
 
 
 def _put(found: Object, values: Mapping[str, bytes]) -> None:

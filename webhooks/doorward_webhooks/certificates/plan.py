@@ -1,7 +1,7 @@
 """Rotation as a pure function of what is there: `plan(observed, now) -> writes`.
 
     no authority      -> make one                      (nothing may use what is not stored)
-    authority is old  -> make the next one             (it signs nothing yet)
+    authority is old, or somebody asked -> make the next one (it signs nothing yet)
     next is there     -> every bundle gets it          (whoever verifies learns it first)
     read back everywhere, and long enough ago          -> the next one becomes the active one
     a leaf is not the active authority's, or old, or for other names -> issue it anew
@@ -92,6 +92,8 @@ class Keyring:
     """Will sign once everybody knows it."""
     previous: Certificate | None = None
     """Signed before; its key is gone."""
+    asked: bool = False
+    """Whether somebody wants a rotation before the active one is old."""
 
     @property
     def trusted(self) -> tuple[Fingerprint, ...]:
@@ -174,7 +176,7 @@ def _keyring(observed: Observed, now: datetime, lifetimes: Lifetimes) -> Write |
     if keyring.next is None:
         if keyring.previous is not None:
             return ForgetPrevious() if _switched(observed, now, lifetimes) else None
-        return MakeNext() if keyring.active.old(now) else None
+        return MakeNext() if keyring.asked or keyring.active.old(now) else None
     return Promote() if _known(observed, keyring.next, now, lifetimes) else None
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from doorward.core.settings import address, boolean, setting
 from doorward_webhooks.certificates.plan import Lifetimes
 
+SHORTEST: Final = 0.01
+"""Hours; anything less would be a rotation without end."""
 
-def hours(text: str) -> int:
-    """A whole number of hours, at least one."""
-    number = int(text)
-    if number < 1:
-        msg = "must be at least 1"
+
+def hours(text: str) -> float:
+    """A number of hours, at least `SHORTEST`."""
+    number = float(text)
+    if not SHORTEST <= number < math.inf:
+        msg = f"must be at least {SHORTEST}"
         raise ValueError(msg)
     return number
 
@@ -29,17 +34,23 @@ class Settings:
         "keep the certificates; without, only the history of render settings is kept",
         default=True,
     )
-    authority_hours: int = setting(
+    authority_hours: float = setting(
         "DOORWARD_AUTHORITY_HOURS", hours, "life of an authority; the next one is made after two thirds", 8760
     )
-    leaf_hours: int = setting(
+    leaf_hours: float = setting(
         "DOORWARD_LEAF_HOURS", hours, "life of a serving certificate; renewed after two thirds", 168
     )
-    settle_hours: int = setting(
+    settle_hours: float = setting(
         "DOORWARD_SETTLE_HOURS",
         hours,
         "hours between telling everybody of a new authority and using it; more than any task's deadline",
         25,
+    )
+    linger_hours: float = setting(
+        "DOORWARD_LINGER_HOURS",
+        hours,
+        "hours between the last leaf of a new authority and trusting the one before no longer",
+        1,
     )
     interval: float = setting(
         "DOORWARD_INTERVAL", float, "seconds between two rounds with nothing to do", 60.0
@@ -59,4 +70,5 @@ class Settings:
             authority=timedelta(hours=self.authority_hours),
             leaf=timedelta(hours=self.leaf_hours),
             settle=timedelta(hours=self.settle_hours),
+            linger=timedelta(hours=self.linger_hours),
         )
