@@ -16,6 +16,9 @@ _SHAPES: Final = re.compile(
     # Prose says `token authentication`: a digit, capitals inside or length make a word a credential.
     r"(?=[A-Za-z._~+/=-]*(?:[0-9]|[a-z][A-Z]|[A-Za-z]{16}))[A-Za-z0-9._~+/=-]{8,}"
 )
+_MARKS: Final = ("ghs_", "ghp_", "gho_", "ghu_", "github_pat_", "eyJ", "-----BEGIN ")
+_WORDS: Final = ("bearer ", "basic ", "token ")
+"""Every shape has one of the marks in it, one of the words in any case, or `://` and `@`."""
 
 
 class Secret:
@@ -38,4 +41,14 @@ class Secret:
 
 def text(value: str) -> str:
     """The same text with everything that looks like a credential masked."""
-    return _SHAPES.sub(MASK, value)
+    return _SHAPES.sub(MASK, value) if _may_hold_one(value) else value
+
+
+def _may_hold_one(value: str) -> bool:
+    """False only where no shape can match: looking for words is far cheaper than trying at each character."""
+    if not value.isascii():
+        return True  # letters of other scripts count as these in another case
+    if any(mark in value for mark in _MARKS) or ("@" in value and "://" in value):
+        return True
+    lower = value.lower()
+    return any(word in lower for word in _WORDS)

@@ -20,6 +20,10 @@ from doorward.core.redact import MASK, Secret
 from doorward.core.strictjson import Json
 
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-](?:[A-Za-z0-9+/_-]|\r?\n){22,}={0,2}")
+_SHORTEST: Final = 23
+"""Characters of the shortest text that the pattern above matches."""
+_LONG: Final = re.compile(rf"[A-Za-z0-9+/_\r\n-]{{{_SHORTEST}}}")
+"""In every text in which it matches, and found much faster."""
 _WORD: Final = re.compile(r"[^\s\"'<>]+")
 _ROUNDS: Final = 3
 """How many encodings around each other are undone."""
@@ -38,6 +42,8 @@ class Scrubber:
         """The same document with every text in it scrubbed, member names included."""
         if isinstance(value, str):
             return self.text(value)
+        if value is None or isinstance(value, bool | int | float):
+            return value
         if isinstance(value, Mapping):
             return {self.text(name): self.json(item) for name, item in value.items()}
         if isinstance(value, Sequence):
@@ -56,6 +62,8 @@ class Scrubber:
             return value
         if "%" in value:
             value = _WORD.sub(lambda found: self._percent(found[0], rounds), value)
+        if len(value) < _SHORTEST or not _LONG.search(value):
+            return value
         return _BASE64.sub(lambda found: self._base64(found[0], rounds), value)
 
     def _percent(self, encoded: str, rounds: int) -> str:

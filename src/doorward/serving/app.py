@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from aiohttp import web
@@ -123,8 +124,9 @@ def peer_of(request: web.BaseRequest) -> str:
     return canonical_address(name[0]) if isinstance(name, tuple) else ""
 
 
+@lru_cache(maxsize=4096)
 def canonical_address(text: str) -> str:
-    """One spelling per address: no zone, IPv4-mapped IPv6 as IPv4."""
+    """One spelling per address: no zone, IPv4-mapped IPv6 as IPv4. Remembered: connections ask many times."""
     address = ipaddress.ip_address(text.partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None)
     return str(mapped or address)

@@ -24,22 +24,20 @@ class SigningKeys:
     keys: tuple[Ed25519PrivateKey, ...]
     others: Mapping[str, Ed25519PublicKey] = field(default_factory=dict)
     """Key id -> public key of those that others sign with for the same issuer."""
+    current_id: str = field(init=False)
+    """Thumbprint of the signing key."""
+    public: Mapping[str, Ed25519PublicKey] = field(init=False)
+    """Key id -> public key, of all keys."""
+
+    def __post_init__(self) -> None:
+        own = {jwks.thumbprint(key): key for key in (private.public_key() for private in self.keys)}
+        object.__setattr__(self, "current_id", next(iter(own)))
+        object.__setattr__(self, "public", {**self.others, **own})
 
     @property
     def current(self) -> Ed25519PrivateKey:
         """The key that signs."""
         return self.keys[0]
-
-    @property
-    def current_id(self) -> str:
-        """Thumbprint of the signing key."""
-        return jwks.thumbprint(self.current.public_key())
-
-    @property
-    def public(self) -> dict[str, Ed25519PublicKey]:
-        """Key id -> public key, of all keys."""
-        publics = [key.public_key() for key in self.keys]
-        return {**self.others, **{jwks.thumbprint(key): key for key in publics}}
 
     def __repr__(self) -> str:
         return f"SigningKeys({', '.join(self.public)})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from urllib.parse import unquote
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from doorward import catalogue
 from doorward.connectors import forge
+from doorward.connectors.forge.verbs import _UNSEEN
 from doorward.connectors.gate import FAILED, SUCCEEDED, UNKNOWN, judge
 from doorward.connectors.upstream import Answer, UpstreamRequest, target
 from doorward.connectors.wire import Reference
@@ -100,6 +103,19 @@ def test_control_characters_are_refused_not_removed(char: str) -> None:
         forge.VERBS["gitea"]["issue.comment"].request({**ISSUE, "body": f"a{char}b"})
 
     assert caught.value.code == Code.ARGUMENTS_INVALID
+
+
+def test_what_is_not_seen_is_known_by_its_category() -> None:
+    """Every control character but line feed and tab is among what is refused, and no letter is."""
+    every = [chr(point) for point in range(sys.maxunicode + 1)]
+    refused = [char for char in every if _UNSEEN.match(char)]
+
+    assert {char for char in every if unicodedata.category(char) == "Cc"} - set(refused) == {"\n", "\t"}
+    assert {unicodedata.category(char) for char in refused} == {
+        "Cc",
+        "Cf",
+        "Cn",
+    }  # tags that nobody has assigned yet are tags
 
 
 @given(st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=5))

@@ -27,6 +27,42 @@ spellings = st.sampled_from(
 )
 
 
+pieces = st.sampled_from(
+    [
+        *(
+            "ghs_",
+            "github_pat_",
+            "eyJhbGciOi",
+            "eyJ",
+            ".sig.",
+            "-----BEGIN PRIVATE KEY-----",
+            "://",
+            "me:pw@host",
+        ),
+        *(
+            "bearer ",
+            "Bearer ",
+            "BASIC ",
+            "ba\u017fic ",
+            "bas\u0131c ",
+            "to\u212aen ",
+            "token ",
+            "a1B2c3D4e5F6",
+        ),
+        *("a" * 22, "b" * 23, "\r\n", "\n", "\r", " ", "=", "%41", "/", "0123456789abcdefghij", "prose"),
+    ]
+)
+
+
+@given(st.lists(pieces | st.text(max_size=4), max_size=8).map("".join))
+def test_looking_first_misses_nothing(text: str) -> None:
+    """What is looked at closely is all that a shape can match, with letters that only count as others too."""
+    long = len(text) >= scrub._SHORTEST and scrub._LONG.search(text) is not None
+
+    assert redact.text(text) == redact._SHAPES.sub(redact.MASK, text)
+    assert long or not scrub._BASE64.search(text)
+
+
 @given(secrets, around, around, spellings)
 def test_a_known_secret_is_gone_in_every_spelling(
     secret: str, before: str, after: str, spelt: object

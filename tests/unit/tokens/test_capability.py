@@ -109,6 +109,7 @@ def _raw(header: dict[str, Any], claims: dict[str, Any], key: Ed25519PrivateKey)
         {"x5u": "https://evil.example/cert"},
         {"b64": False},
         {"kid": "unknown"},
+        {"kid": 7},
     ],
 )
 def test_wrong_headers_are_refused(
@@ -144,9 +145,28 @@ def test_a_public_key_is_no_shared_secret(token: str, expected: Expectation, key
         capability.read(forged, expected, NOW)
 
 
+def test_others_read_our_tokens_and_we_read_theirs(
+    token: str, expected: Expectation, keys: SigningKeys
+) -> None:
+    """What is signed here is a JWS to an independent library, and what that signs is one to us."""
+    public = keys.current.public_key()
+    read = jwt.decode(
+        token,
+        public,
+        algorithms=["EdDSA"],
+        options={"verify_aud": False, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
+    )
+    header = {"kid": keys.current_id, "typ": TYP}
+    theirs = jwt.encode(_claims(token), keys.current, algorithm="EdDSA", headers=header)
+
+    assert read == _claims(token)
+    assert jwt.get_unverified_header(token) == {"alg": "EdDSA", **header}
+    assert capability.read(theirs, expected, NOW) == capability.read(token, expected, NOW)
+
+
 @pytest.mark.parametrize("suffix", ["=", "==", "\n", " ", "A", ".", ".AAAA"])
 def test_padded_variants_are_refused(token: str, expected: Expectation, suffix: str) -> None:
-    """One token has one text: PyJWT alone accepts it with padding behind."""
+    """One token has one text, where libraries accept it with padding behind."""
     with pytest.raises(Refusal):
         capability.read(token + suffix, expected, NOW)
 

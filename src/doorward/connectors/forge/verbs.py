@@ -6,7 +6,7 @@ door: nothing is added to a query that a native request could not have said.
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Final
@@ -18,10 +18,16 @@ from doorward.connectors.wire import Reference
 from doorward.core.strictjson import Json, JsonObject
 from doorward.errors import Code, Refusal
 
-_REORDERING: Final = frozenset(
-    "\u200b\u2060\u2061\u2062\u2063\u2064\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_UNSEEN: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"
+    "\u200b\u2060-\u2064\ufeff\u202a-\u202e\u2066-\u2069"
+    "\U000e0000-\U000e007f]"
 )
-"""Invisible by themselves, and what comes after them is not read as it is written."""
+"""Controls but line feed and tab, zero-width characters, bidirectional overrides and isolates, tags: unseen
+by themselves, or what comes after them is not read as it is written (Unicode TR36, 3.1).
+
+Joiners stay: scripts and emoji are written with them.
+"""
 
 
 def issue_query(page_size: str, args: JsonObject) -> UpstreamRequest:
@@ -38,7 +44,7 @@ def issue_read(args: JsonObject) -> UpstreamRequest:
 def issue_comment(args: JsonObject) -> UpstreamRequest:
     """Write a comment: the text exactly as it was decided, or not at all."""
     body = str(args["body"])
-    if any(_unseen(char) for char in body):
+    if _UNSEEN.search(body):
         raise Refusal(
             Code.ARGUMENTS_INVALID,
             "the text holds a character that its readers would not see, or that reorders what they see",
@@ -76,16 +82,6 @@ def _paged(args: JsonObject, page_size: str) -> dict[str, str]:
     if "limit" in args:
         query[page_size] = str(args["limit"])
     return query
-
-
-def _unseen(char: str) -> bool:
-    """Controls, bidirectional overrides and isolates, zero-width and tag characters (Unicode TR36, 3.1).
-
-    Joiners stay: scripts and emoji are written with them.
-    """
-    if unicodedata.category(char) == "Cc":
-        return char not in "\n\t"
-    return char in _REORDERING or "\U000e0000" <= char <= "\U000e007f"
 
 
 def _repository(args: JsonObject) -> tuple[str, str, str]:
