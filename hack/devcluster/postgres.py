@@ -35,6 +35,8 @@ class Server:
 
     folder: Path
     """Its data, its log and its socket."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Settings of its own, from the next start on."""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def url(self, database: str = "postgres") -> str:
@@ -43,7 +45,8 @@ class Server:
 
     def start(self, seconds: float = 30) -> None:
         """Start, and wait until it answers."""
-        flags = [item for setting in _SETTINGS for item in ("-c", setting)]
+        own = [f"{name}={value}" for name, value in self.settings.items()]
+        flags = [item for setting in (*_SETTINGS, *own) for item in ("-c", setting)]
         argv = [program("postgres"), "-D", f"{self.folder}/data", "-k", str(self.folder), *flags]
         # A killed test run must not leave servers behind. The server takes the signal as "end at once".
         bound = ["setpriv", "--pdeathsig", "QUIT", "--"] if shutil.which("setpriv") else []
@@ -52,6 +55,16 @@ class Server:
                 [*_become(), *bound, *argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         until(self._ready, f"PostgreSQL to answer; its log is {self.folder}/log", seconds)
+
+    def keep(self, name: str, content: bytes) -> Path:
+        """A file that the server alone can read, as it demands of keys."""
+        path = self.folder / name
+        path.write_bytes(content)
+        path.chmod(0o600)
+        number = _account()
+        if number is not None:
+            os.chown(path, number, number)
+        return path
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it, by default as an administrator would; what it holds stays. May be called again."""
