@@ -62,9 +62,10 @@ bench-actions *args:
 bench-revocation *args:
     PYTHONPATH=hack:tests/support {{python}} tests/bench/revocation {{args}}
 
-# upgrade, roll-back, drain, uninstall and two brokers on PostgreSQL on the cluster that is up; minutes, and nothing else may use it meanwhile
+# upgrade, roll-back, drain, uninstall, rotation and two brokers on PostgreSQL: twenty minutes on the cluster that is up, alone
 lifecycle *args:
-    DOORWARD_TEST_RESTART=yes {{bin}}/pytest tests/e2e/test_lifecycle.py tests/e2e/test_postgresql.py {{args}}
+    DOORWARD_TEST_RESTART=yes {{bin}}/pytest tests/e2e/test_lifecycle.py tests/e2e/test_rotation.py \
+        tests/e2e/test_postgresql.py {{args}}
 
 # what others notice while one agent floods
 bench-flood *args:

@@ -346,6 +346,21 @@ def test_settings_say_what_the_rotation_does() -> None:
     assert Settings().lifetimes == LIVES
 
 
+def test_every_pause_can_be_set() -> None:
+    """Also to parts of an hour, for a rotation that has to be over soon."""
+    names = ("AUTHORITY", "LEAF", "SETTLE", "LINGER")
+    given = {
+        f"DOORWARD_{name}_HOURS": str(hours) for name, hours in zip(names, (48, 6, 0.5, 0.25), strict=True)
+    }
+
+    assert env.read(Settings, given).lifetimes == Lifetimes(
+        authority=timedelta(hours=48),
+        leaf=timedelta(hours=6),
+        settle=timedelta(minutes=30),
+        linger=timedelta(minutes=15),
+    )
+
+
 @pytest.mark.parametrize("text", ["0", "0.009", "-1", "nan", "inf"])
 def test_a_life_of_no_time_is_refused(text: str) -> None:
     """Zero hours would be a rotation without end, and so would what is no number of hours."""
