@@ -87,14 +87,16 @@ def _users(containers: list[Container], spec: Mapping[str, Any]) -> Iterator[Fin
 
 
 def _tokens(spec: Mapping[str, Any]) -> Iterator[Finding]:
-    """Left out, the audience is the API server's own and the life an hour."""
+    """Left out, the audience is the API server's own and the life an hour; the walk refuses other sources."""
     for index, volume in enumerate(_objects(spec.get("volumes"))):
         for number, source in enumerate(_objects(_object(volume.get("projected")).get("sources"))):
+            if source and "serviceAccountToken" not in source:
+                continue
             token = _object(source.get("serviceAccountToken"))
             place = f"/spec/volumes/{index}/projected/sources/{number}/serviceAccountToken"
-            if token and "audience" not in token:
+            if "audience" not in token:
                 yield f"{place}/audience", "audience"
-            if token and "expirationSeconds" not in token:
+            if "expirationSeconds" not in token:
                 yield f"{place}/expirationSeconds", "long-token"
 
 
