@@ -38,7 +38,7 @@ def test_each_form_is_found_wherever_it_stands(vector: dict[str, Any], around: s
     assert vector["form"] in forms(text, vector.get("called", ""))
 
 
-@pytest.mark.parametrize("vector", VECTORS["innocent"], ids=lambda vector: vector["text"][:30])
+@pytest.mark.parametrize("vector", VECTORS["innocent"], ids=range(len(VECTORS["innocent"])))
 def test_ordinary_text_is_left_alone(vector: dict[str, str]) -> None:
     """Commit ids, digests, UUIDs, paths, certificates and the placeholder raise no alarm."""
     assert set() == forms(vector["text"], vector.get("called", ""))
