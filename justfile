@@ -89,7 +89,7 @@ fuzz-admission seconds="300":
 bench-ledger *args:
     PYTHONPATH=tests/support:hack {{python}} tests/bench/ledger {{args}}
 
-# change the guards of admission one small place at a time: each change makes a test fail or is explained in tests/mutants.toml
+# change the guards of admission one small place at a time, or a part of them ('doorward_webhooks.admission.fence*'): a test fails, or tests/mutants.toml says why not
 mutants *args:
     PYTHONPATH=hack hack/lab python -m mutants {{args}}
 

@@ -14,6 +14,7 @@ from admissionworld import OPERATOR, connector_document, grant_document, role_do
 
 from doorward.api.v1alpha1 import AgentRole, AgentTask, Connector, Grant
 from doorward.render import RenderSettings, render_pod
+from doorward_webhooks.admission import literals
 from doorward_webhooks.admission.known import Surroundings
 from doorward_webhooks.admission.review import Operation, Review, User
 
@@ -47,6 +48,12 @@ class Objects:
     def connectors(self) -> Mapping[str, Connector]:
         """All of them."""
         return self.all_connectors
+
+
+@pytest.fixture(autouse=True)
+def forgetful() -> None:
+    """What an earlier test had looked at is looked at again: a test is of the code as it is."""
+    literals._innocent.cache_clear()
 
 
 @pytest.fixture

@@ -87,6 +87,8 @@ FINE = [
     (f"{AGENT}/resizePolicy", [{"resourceName": "cpu", "restartPolicy": "NotRequired"}]),
     (f"{AGENT}/lifecycle", {"preStop": {"sleep": {"seconds": 1}}}),
     (f"{AGENT}/securityContext/privileged", 0),
+    (f"{AGENT}/securityContext/runAsUser", 1),
+    (f"{AGENT}/securityContext/runAsGroup", 1),
     (f"{AGENT}/args", []),
     ("/spec/hostPID", False),
     ("/spec/schedulerName", "default-scheduler"),
@@ -195,6 +197,19 @@ SPECS: list[tuple[dict[str, Any], list[str]]] = [
     ({"metadata": {"labels": {"a~/b": "x"}}}, ["/metadata/labels/a~0~1b"]),
     ({"metadata": {"annotations": {"a~/b": "x"}}}, ["/metadata/annotations/a~0~1b"]),
     ({"metadata": {"labels": ["x"], "annotations": None}}, []),
+    (
+        {
+            "spec": {
+                "volumes": [
+                    {"projected": {"sources": [{"secret": {}}, {"serviceAccountToken": {"path": "a"}}]}}
+                ]
+            }
+        },
+        [
+            f"/spec/volumes/0/projected/sources/1/serviceAccountToken/{field}"
+            for field in ("audience", "expirationSeconds")
+        ],
+    ),
     (
         {"spec": {"tolerations": [{"key": "a"}, {"key": ""}, {}, "x"]}},
         [f"/spec/tolerations/{n}" for n in (1, 2, 3)],

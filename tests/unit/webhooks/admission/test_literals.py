@@ -78,6 +78,8 @@ RANDOM = "aB3dE5gH7jK9mN1pQ3sT5vW7"
 """Twenty-four characters, all different."""
 SLASHED = "aB3dE5gH7/jK9mN1pQ3sT5vW7/yZ2bC4dF6hJ8k+"
 """Forty characters as base64 writes them, no run of them long enough to be looked at alone."""
+EDGE = "aB3dE5gH7jK9mN1/paB3dE5gH7jK9mN/1pQsTuVw2QsTuVw/2QsTuVw2QsTuVw2/"
+"""Sixty-four characters of four and a half bits each: sixteen of them twice, eight four times."""
 
 
 @pytest.mark.parametrize(
@@ -104,6 +106,8 @@ SLASHED = "aB3dE5gH7/jK9mN1pQ3sT5vW7/yZ2bC4dF6hJ8k+"
         (SLASHED.replace("/", "."), "password", ["a random text that is called a secret"]),
         (SLASHED.replace("/", "/."), "password", []),
         (SLASHED.lower(), "password", []),
+        (EDGE, "password", ["a random text that is called a secret"]),
+        (EDGE.replace("p", "a"), "password", []),
         ("aB3/" * 10, "password", []),
         ("abcdefghijklmnop", "password", []),
         ("0011001100110011", "password", []),
