@@ -42,6 +42,7 @@ while True:
 def put_back(local: Site) -> Iterator[None]:
     """As other tests expect it, whatever happened."""
     yield
+    install.mend(local)
     install.doorward(local, broker={"replicas": 1, "ledger": {"secret": ""}})
     local.kubectl("delete", "secret", database.SECRET, "-n", SYSTEM, "--ignore-not-found")
     local.kubectl("delete", "pvc", "ledger-doorward-broker-1", "-n", SYSTEM, "--ignore-not-found")
@@ -58,15 +59,29 @@ def comments(site: Site) -> list[str]:
     return [comment["body"] for comment in site.forge()("GET", "/repos/acme/web/issues/4/comments?limit=50")]
 
 
-def go(site: Site, name: str) -> None:
-    """Let a waiting agent do its one action."""
-    (node.workspace(tasks.pod_of(site, name)) / "go").touch()
+def go(site: Site, names: list[str]) -> None:
+    """Let waiting agents do their one action."""
+    for name in names:
+        (node.workspace(tasks.pod_of(site, name)) / "go").touch()
+
+
+def finish(site: Site, names: list[str]) -> None:
+    """Let them do it, to the end of their tasks."""
+    go(site, names)
+    for name in names:
+        tasks.finished(site, name)
+
+
+def acted(spoken: list[str], words: str, told: str) -> bool:
+    """Once; or not at all, where the one action that the role gives was permitted and then broke off."""
+    count = spoken.count(words)
+    return count == 1 or (count == 0 and "limit_exceeded" in told)
 
 
 def test_two_brokers_stand_in_for_each_other(
     local: Site, start: Callable[..., str], put_back: None, tmp_path: Path
 ) -> None:
-    """One is killed, then the database is away: each task acts once, in one chain (I1, I2, I6)."""
+    """One is killed, then the database is away: no task acts twice, and there is one chain (I1, I2, I6)."""
     with database.served(local, tmp_path) as found:
         local.kubectl.apply(found.secret())
         install.doorward(local, broker={"replicas": 2, "ledger": found.values()})
@@ -74,25 +89,19 @@ def test_two_brokers_stand_in_for_each_other(
         names = [start(COMMENT % words) for words in said]
         for name in names:
             tasks.running(local, name)
-        first, second, third = names[:2], names[2:4], names[4:]
-        for name in first:
-            go(local, name)
+        before, one_down, none_up = names[:2], names[2:4], names[4:]
+        finish(local, before)
         node.kill(local, install.pods(local, "broker")[0], "broker")
-        for name in second:
-            go(local, name)
-        for name in first + second:
-            tasks.finished(local, name)
+        finish(local, one_down)
         found.server.stop()
         wait.until(lambda: ready(local) == 0, "brokers without a ledger to say so", 60)
-        for name in third:
-            go(local, name)
+        go(local, none_up)
         found.server.start()
         wait.until(lambda: ready(local) == 2, "both brokers to be back", 120)
-        for name in third:
-            tasks.finished(local, name)
-        spoken = comments(local)
-        chain = ledger.verify(local)
+        finish(local, none_up)
+        spoken, chain = comments(local), ledger.verify(local)
         told = [tasks.said(local, name) for name in names]
 
-    assert [spoken.count(words) for words in said] == [1] * len(said), told
+    assert [spoken.count(words) for words in said[:2]] == [1, 1]
+    assert [acted(spoken, *each) for each in zip(said, told, strict=True)] == [True] * len(said), told
     assert chain == "ok"
