@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from doorward.core import ids
 from doorward.core.strictjson import Json
 from doorward.errors import Code, Refusal
+from doorward.kube import Object
 from doorward.ledger import Epoch, Head, Ledger
 from doorward.telemetry import log
 from doorward.tokens import jws
@@ -37,18 +38,16 @@ class Judgement:
 
 
 def judge(
-    epoch: Epoch | None, *, signed: bool, anchor: tuple[str, Head] | None, there: str | None
+    epoch: Epoch | None, *, signed: bool, anchor: tuple[str, Head] | None, there: str | None, lived: bool
 ) -> Judgement:
     """Pure. `anchor` is what was seen last, outside the ledger; `there` the hash of that event in it.
 
-    `signed` says whether the epoch's statement was made by the key we hold.
+    `signed` says whether the epoch's statement was made by the key we hold, `lived` whether there are tasks
+    whose agents run: none does before some ledger has opened its session.
     """
     if epoch is None:
-        return (
-            Judgement("first start", loss=False)
-            if anchor is None
-            else Judgement("the ledger was lost", loss=True)
-        )
+        lost = anchor is not None or lived
+        return Judgement("the ledger was lost" if lost else "first start", loss=lost)
     if not signed:
         return Judgement("the ledger was made with another key", loss=True)
     if anchor is None:
@@ -60,8 +59,20 @@ def judge(
     return Judgement(None, loss=False)
 
 
+def runs(task: Object) -> bool:
+    """Whether the agent of an AgentTask has started and not ended, as far as its status says."""
+    status = task.get("status") or {}
+    return bool(status.get("startedAt")) and not status.get("finishedAt")
+
+
 async def establish(
-    ledger: Ledger, keys: SigningKeys, issuer: str, anchor: tuple[str, Head] | None, now: float
+    ledger: Ledger,
+    keys: SigningKeys,
+    issuer: str,
+    anchor: tuple[str, Head] | None,
+    now: float,
+    *,
+    lived: bool = False,
 ) -> Epoch:
     """The epoch in force, after beginning a new one where that is due."""
     epoch = await ledger.epoch()
@@ -71,6 +82,7 @@ async def establish(
         signed=epoch is not None and _is_signed(epoch, keys, issuer),
         anchor=anchor,
         there=event.hash if event else None,
+        lived=lived,
     )
     if verdict.cause is None and epoch is not None:
         return epoch

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from prometheus_client import CollectorRegistry
 
 from doorward import serving
-from doorward.broker import epochs, heartbeat
+from doorward.broker import beginning, heartbeat
 from doorward.broker.canaries import Canaries
 from doorward.broker.children import Children
 from doorward.broker.clerk import Clerk
@@ -45,7 +45,7 @@ from doorward.broker.settings import Settings
 from doorward.broker.upstream import Reader, Upstream
 from doorward.core.clock import Clock, system
 from doorward.errors import ConfigError, Refusal
-from doorward.kube import ApiError, Client, connect, resources
+from doorward.kube import Client, connect
 from doorward.ledger import Epoch, Ledger, LedgerUnusable
 from doorward.render import RenderSettings
 from doorward.serving import App, Buckets, Limits
@@ -60,8 +60,6 @@ _LOG: Final = log.get(__name__)
 _SWEEP_SECONDS: Final = 5.0
 _KEYS_SECONDS: Final = 3600.0
 _GUARD_SECONDS: Final = 0.5
-_EPOCH_SECONDS: Final = 10.0
-"""How long the broker that began an epoch may take to say so outside of the ledger."""
 
 
 @dataclass
@@ -343,7 +341,7 @@ async def start(settings: Settings, registry: CollectorRegistry, api: Client, pl
         name = "DOORWARD_LEDGER_FILE" if settings.ledger_file else "DOORWARD_LEDGER_URL"
         raise ConfigError(f"{name}: the ledger cannot be opened: {error}") from error
     try:
-        epoch = await _epoch(settings, ledger, keyring, api)
+        epoch = await beginning.epoch(settings, ledger, keyring.checkpoint, api)
         address = settings.broker_ip or await _own_address(settings)
         broker = Broker(
             settings=settings,
@@ -364,36 +362,6 @@ async def start(settings: Settings, registry: CollectorRegistry, api: Client, pl
         ledger.close()
         raise
     return broker
-
-
-async def _epoch(settings: Settings, ledger: Ledger, keyring: KeyRing, api: Client) -> Epoch:
-    """The epoch in force, told to the world outside of the ledger before anything else is done in it."""
-    deadline = time.monotonic() + _EPOCH_SECONDS
-    while True:
-        left = heartbeat.anchor_of(await _last_beat(api, settings.namespace))
-        found = await ledger.epoch()
-        # Another broker may have begun one a moment ago, and not have said so yet.
-        behind = ledger.shared and found is not None and left is not None and left[0] != found.id
-        if behind and time.monotonic() < deadline:
-            await asyncio.sleep(1.0)
-            continue
-        epoch = await epochs.establish(ledger, keyring.checkpoint, settings.issuer, left, system())
-        if epoch != found:
-            text = heartbeat.anchor_text(epoch.id, await ledger.head())
-            await api.apply(
-                resources.LEASES, heartbeat.lease(settings.namespace, text), manager=heartbeat.NAME
-            )
-        return epoch
-
-
-async def _last_beat(api: Client, namespace: str) -> dict[str, object] | None:
-    """The Lease that the last process left; asked for until there is an answer."""
-    while True:
-        try:
-            return await api.find(resources.LEASES, heartbeat.NAME, namespace)
-        except ApiError as error:
-            _LOG.warning("the last heartbeat was not read", error=str(error))
-            await asyncio.sleep(1.0)
 
 
 async def _own_address(settings: Settings) -> str:

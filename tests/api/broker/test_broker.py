@@ -215,7 +215,7 @@ async def test_what_holds_is_shown_to_people(running: Any, place: Any, kubectl: 
 async def test_a_restart_keeps_sessions_and_a_lost_ledger_freezes_them(
     running: Any, place: Any, tmp_path: Path
 ) -> None:
-    """The Lease remembers what the ledger was; without it, what lived before is frozen."""
+    """The Lease remembers what the ledger was; without it, an agent that runs says that there was one."""
     token, key = place.run_task(), Ed25519PrivateKey.generate()
     async with running() as make:
         door: Door = make(key)
@@ -229,6 +229,14 @@ async def test_a_restart_keeps_sessions_and_a_lost_ledger_freezes_them(
         await once_ready(lambda: door.decide("code", "issue.comment", ARGS))
         again = await once_ready(lambda: door.open(token))
     async with running(ledger_url=f"sqlite:///{tmp_path / 'another.db'}") as make:
+        door = make(key)
+        await until_code(lambda: door.open(token), Code.TASK_FROZEN)
+    lease = ("lease", "doorward-broker-heartbeat", "-n", "doorward-system")
+    place.kubectl("annotate", *lease, "doorward.dev/ledger-")
+    status = json.dumps({"status": {"startedAt": "2026-11-01T00:00:00Z"}})
+    words = ("agenttask", "fix", "-n", place.namespace, "--subresource=status", "--type=merge")
+    place.kubectl("patch", *words, "-p", status)
+    async with running(ledger_url=f"sqlite:///{tmp_path / 'third.db'}") as make:
         door = make(key)
         await until_code(lambda: door.open(token), Code.TASK_FROZEN)
 

@@ -15,7 +15,7 @@ from waiting import until
 from doorward.broker import epochs, heartbeat
 from doorward.broker.canaries import Canaries
 from doorward.broker.conduct import Conduct
-from doorward.broker.epochs import establish, judge
+from doorward.broker.epochs import establish, judge, runs
 from doorward.broker.excess import Excess
 from doorward.broker.facts import Facts, Latch
 from doorward.broker.grading import Thresholds
@@ -87,17 +87,18 @@ SEEN = ("epoch-1", Head(7, "sha256:x"))
 
 
 @pytest.mark.parametrize(
-    ("epoch", "signed", "anchor", "there", "cause", "loss"),
+    ("epoch", "signed", "anchor", "there", "lived", "cause", "loss"),
     [
-        (None, False, None, None, "first start", False),
-        (None, False, SEEN, None, "the ledger was lost", True),
-        (EPOCH, True, None, None, None, False),
-        (EPOCH, True, SEEN, "sha256:x", None, False),
-        (EPOCH, True, SEEN, "sha256:y", "the ledger was set back", True),
-        (EPOCH, True, SEEN, None, "the ledger was set back", True),
-        (EPOCH, True, ("epoch-0", Head()), None, "the ledger is another one than the last seen", True),
-        (EPOCH, False, SEEN, "sha256:x", "the ledger was made with another key", True),
-        (EPOCH, False, None, None, "the ledger was made with another key", True),
+        (None, False, None, None, False, "first start", False),
+        (None, False, None, None, True, "the ledger was lost", True),
+        (None, False, SEEN, None, False, "the ledger was lost", True),
+        (EPOCH, True, None, None, True, None, False),
+        (EPOCH, True, SEEN, "sha256:x", True, None, False),
+        (EPOCH, True, SEEN, "sha256:y", True, "the ledger was set back", True),
+        (EPOCH, True, SEEN, None, False, "the ledger was set back", True),
+        (EPOCH, True, ("epoch-0", Head()), None, False, "the ledger is another one than the last seen", True),
+        (EPOCH, False, SEEN, "sha256:x", False, "the ledger was made with another key", True),
+        (EPOCH, False, None, None, False, "the ledger was made with another key", True),
     ],
 )
 def test_whatever_happened_to_the_ledger_is_noticed(
@@ -107,12 +108,27 @@ def test_whatever_happened_to_the_ledger_is_noticed(
     cause: str | None,
     *,
     signed: bool,
+    lived: bool,
     loss: bool,
 ) -> None:
     """Lost, swapped, set back or made by somebody else: a new epoch, and what lives freezes."""
-    verdict = judge(epoch, signed=signed, anchor=anchor, there=there)
+    verdict = judge(epoch, signed=signed, anchor=anchor, there=there, lived=lived)
 
     assert (verdict.cause, verdict.loss) == (cause, loss)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (None, False),
+        ({"phase": "Starting"}, False),
+        ({"startedAt": "2026-11-01T00:00:00Z"}, True),
+        ({"startedAt": "2026-11-01T00:00:00Z", "finishedAt": "2026-11-01T00:01:00Z"}, False),
+    ],
+)
+def test_an_agent_that_runs_had_a_ledger(status: dict[str, Any] | None, *, expected: bool) -> None:
+    """Agents start behind an open door, and no door opens without a session."""
+    assert runs({"status": status} if status else {}) is expected
 
 
 async def test_an_epoch_goes_on_until_something_is_lost(tmp_path: Path) -> None:
@@ -133,7 +149,7 @@ async def test_an_epoch_goes_on_until_something_is_lost(tmp_path: Path) -> None:
     assert first == again
     assert [item.number for item in (back, foreign, issuer)] == [2, 3, 4]
     assert [item.trusts_after for item in (first, back, foreign)] == [0.0, 3.0, 4.0]
-    assert epochs.judge(issuer, signed=True, anchor=None, there=None).cause is None
+    assert epochs.judge(issuer, signed=True, anchor=None, there=None, lived=True).cause is None
 
 
 def test_keys_are_made_once_and_kept_to_ourselves(tmp_path: Path) -> None:
