@@ -18,26 +18,16 @@ import platform
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 from caller import SEATS, Order
-from figures import table
+from results import SHAPES, WAYS, Pass, figures, middles, report
 from sampling import told
 from street import Street, street
 
-ALONE, SIXTEEN, OPEN, MANY = "1 client", "16 clients", "open loop", "64 clients"
-RATE: Final = 200.0
-SHAPES: Final = {ALONE: (1, 0.0), SIXTEEN: (16, 0.0), OPEN: (64, RATE), MANY: (64, 0.0)}
-"""Connections, and arrivals a second of an open loop."""
-NAMES: Final = {ALONE: "alone", SIXTEEN: "sixteen", OPEN: "open"}
-WAYS: Final = ("straight", "through")
-FIGURES: Final = ("p50", "p99", "max", "rate")
 _SCRIPT: Final = str(Path(__file__).with_name("sampling.py"))
-
-Pass = dict[str, Any]
 
 
 async def measured(made: Street, shape: str, way: str, words: Any) -> Pass:
@@ -49,6 +39,8 @@ async def measured(made: Street, shape: str, way: str, words: Any) -> Pass:
     result = await made.order(order)
     used = made.cpu_seconds()
     ordered = sorted(result.seconds)
+    if not ordered:
+        raise SystemExit(f"{shape}, {way}: nothing was answered in time; give it more --seconds")
     return {
         "shape": shape,
         "way": way,
@@ -94,60 +86,6 @@ def _outcomes(folder: Path) -> int:
     with sqlite3.connect(f"file:{folder / 'ledger.db'}?mode=ro", uri=True) as ledger:
         (count,) = ledger.execute("SELECT count(*) FROM events WHERE event = 'outcome.reported'").fetchone()
     return int(count)
-
-
-def middles(passes: Sequence[Pass]) -> dict[str, dict[str, dict[str, float]]]:
-    """The median of each figure of each way of each shape, and what the doors' way adds."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for shape in dict.fromkeys(one["shape"] for one in passes):
-        rows = {
-            way: {
-                figure: median(one[figure] for one in passes if (one["shape"], one["way"]) == (shape, way))
-                for figure in FIGURES
-            }
-            for way in WAYS
-        }
-        straight, through = rows["straight"], rows["through"]
-        rows["added"] = {figure: through[figure] - straight[figure] for figure in ("p50", "p99", "max")}
-        found[shape] = rows
-    return found
-
-
-def figures(found: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
-    """What has targets."""
-    added = {
-        f"{name}-{figure}": found[shape]["added"][figure]
-        for shape, name in NAMES.items()
-        if shape in found
-        for figure in ("p50", "p99")
-    }
-    return {**added, **({"actions": found[MANY]["through"]["rate"]} if MANY in found else {})}
-
-
-def report(passes: Sequence[Pass], words: Any) -> Iterator[str]:
-    """What a person reads."""
-    found = middles(passes)
-    most = words.doors * SEATS
-    yield (
-        f"{words.doors} doors of {SEATS} seats, so at most {most} clients; SQLite; comments of {words.size} "
-        f"characters; buckets wide open; {words.passes} passes of {words.seconds:g} s, medians"
-    )
-    yield f"{'':12}{'':10}" + "".join(f"{title:>10}" for title in ("p50 ms", "p99 ms", "max ms", "/s"))
-    for shape, rows in found.items():
-        for way, row in rows.items():
-            yield f"{shape:12}{way:10}" + "".join(f"{row[name]:10.2f}" for name in FIGURES if name in row)
-    yield from _cpu(passes)
-    yield ""
-    yield from table(figures(found))
-
-
-def _cpu(passes: Sequence[Pass]) -> Iterator[str]:
-    """Of the way through, CPU milliseconds an action."""
-    parts = list(passes[0]["cpu"])
-    yield f"\n{'CPU ms an action':22}" + "".join(f"{part:>10}" for part in parts)
-    for shape in dict.fromkeys(one["shape"] for one in passes):
-        mine = [one["cpu"] for one in passes if (one["shape"], one["way"]) == (shape, "through")]
-        yield f"{shape:22}" + "".join(f"{median(one[part] for one in mine):10.2f}" for part in parts)
 
 
 def main() -> int:
