@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -86,11 +87,12 @@ def test_tasks_outlive_an_upgrade_and_a_roll_back(
     local: Site, start: Callable[..., str], put_back: None
 ) -> None:
     """Each with the settings that it was made with, also when its door starts anew; new ones get the new."""
-    old = start(COMMENT % "made before the upgrade")
+    said = [f"made {when} the upgrade {uuid.uuid4().hex}" for when in ("before", "after")]
+    old = start(COMMENT % said[0])
     sizes = [workspace_size(tasks.running(local, old))]
     install.doorward(local, render={"workspaceSize": "768Mi"})
     kill_door(local, old)
-    new = start(COMMENT % "made after the upgrade")
+    new = start(COMMENT % said[1])
     sizes.append(workspace_size(tasks.running(local, new)))
     install.rollback(local)
     kill_door(local, old)
@@ -103,7 +105,7 @@ def test_tasks_outlive_an_upgrade_and_a_roll_back(
 
     assert sizes == ["1Gi", "768Mi", "1Gi"]
     assert tasks.said(local, last).strip() == "made after the roll-back"
-    assert [comments(local, f"made {when} the upgrade") for when in ("before", "after")] == [1, 1]
+    assert [comments(local, words) for words in said] == [1, 1]
 
 
 def test_an_upgrade_that_never_got_ready_is_no_obstacle(
