@@ -27,7 +27,7 @@ from doorward.ledger.chain import Head, Link
 from doorward.ledger.history import History
 from doorward.ledger.queries import Reader
 from doorward.ledger.timekeeping import Pace
-from doorward.ledger.transaction import Transaction
+from doorward.ledger.transaction import Reads, Transaction
 from doorward.ledger.values import (
     Ask,
     Attended,
@@ -153,11 +153,14 @@ class Ledger:
 
     async def permit(self, ask: Ask, found: Permit, terms: Terms) -> Granted | Denied:
         """Write a yes down and take what it reserves; a limit, state or revocation makes it a no."""
-        return await self._run(lambda txn: decisions.permit(txn, ask, found, terms))
+        reads = decisions.reads(ask, found.reservations)
+        return await self._run(lambda txn: decisions.permit(txn, ask, found, terms), reads=reads)
 
     async def deny(self, ask: Ask, denial: Denial, terms: Terms) -> Denied:
         """Write a no down."""
-        return await self._run(lambda txn: decisions.deny(txn, ask, denial, terms))
+        return await self._run(
+            lambda txn: decisions.deny(txn, ask, denial, terms), reads=decisions.reads(ask)
+        )
 
     async def start_child(self, birth: Birth, room: Reservation) -> Birth | Crowded:
         """Take room for a child of a task. Raises `Refusal` when nothing of the task is decided any more."""
@@ -243,8 +246,10 @@ class Ledger:
             lambda txn: [counters.used(txn, key, window_seconds) for key, window_seconds in wanted]
         )
 
-    def _run(self, operation: Operation[T], *, vital: bool = False) -> asyncio.Future[T]:
-        return self._writer.submit(operation, vital=vital)
+    def _run(
+        self, operation: Operation[T], *, vital: bool = False, reads: Reads | None = None
+    ) -> asyncio.Future[T]:
+        return self._writer.submit(operation, vital=vital, reads=reads)
 
     async def _answer(self, operation: Operation[T | Refused], *, vital: bool = False) -> T:
         """Run, and raise a no that was written down only now that it is durable."""

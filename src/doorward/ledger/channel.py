@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import selectors
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from psycopg import OperationalError, errors, pq
@@ -25,8 +26,8 @@ _GOOD: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 class Channel(Protocol):
     """The way to the database of one connection."""
 
-    exact: bool
-    """Whether an error belongs to the statement that raised it, and not perhaps to one before."""
+    distant: bool
+    """Whether an answer costs a round trip."""
 
     def tell(self, text: str, values: Values = ()) -> None:
         """Execute, at the latest before the next answer."""
@@ -37,14 +38,35 @@ class Channel(Protocol):
     def count(self, text: str, values: Values = ()) -> int:
         """Execute; how many rows were changed. Raises also what an earlier `tell` met."""
 
+    def row(self, values: Values) -> Values:
+        """The form in which a row waits for `fill` or `look`. Raises `ValueError` for what has none."""
+
+    def fill(self, text: str, rows: Sequence[Values]) -> None:
+        """Write rows with the one statement that `bulk.insert` made, at the latest before the next answer."""
+
+    def look(self, questions: Sequence[Question]) -> list[list[Values]]:
+        """Ask everything at once; all rows of each."""
+
     def commit(self) -> None:
         """Make everything durable; raises unless it is."""
+
+    def close(self) -> None:
+        """Let go of the transaction, if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One statement that `bulk.lookup` made, for many keys."""
+
+    text: str
+    keys: Sequence[Values]
+    decoders: Sequence[Decoder]
 
 
 class Direct:
     """Each statement by itself: SQLite has no round trips."""
 
-    exact = True
+    distant = False
 
     def __init__(self, connection: Any) -> None:
         self._cursor = connection.cursor()
@@ -62,15 +84,32 @@ class Direct:
         """See `Channel`."""
         return int(self._cursor.execute(text, values).rowcount)
 
+    def row(self, values: Values) -> Values:
+        """See `Channel`; what the driver refuses, it refuses when the row is written."""
+        return values
+
+    def fill(self, text: str, rows: Sequence[Values]) -> None:
+        """See `Channel`."""
+        self._cursor.executemany(text, rows)
+
+    def look(self, questions: Sequence[Question]) -> list[list[Values]]:
+        """Nothing is gained by asking SQLite ahead."""
+        raise NotImplementedError
+
     def commit(self) -> None:
         """See `Channel`."""
         self._cursor.execute("COMMIT")
+
+    def close(self) -> None:
+        """See `Channel`. A closed connection keeps its lock as long as anybody refers to its cursor."""
+        self._cursor.connection.rollback()
+        self._cursor.close()
 
 
 class Pipeline:
     """Statements of PostgreSQL, prepared once per connection, answered when somebody asks."""
 
-    exact = False
+    distant = True
 
     def __init__(self, connection: Any) -> None:
         self._wire: pq.abc.PGconn = connection.pgconn
@@ -82,42 +121,69 @@ class Pipeline:
 
     def tell(self, text: str, values: Values = ()) -> None:
         """See `Channel`."""
-        name = self._names.get(text) or self._prepare(text)
-        self._wire.send_query_prepared(name, [_encode(value) for value in values])
-        self._unanswered += 1
+        self._send_query(text, [_encode(value) for value in values])
 
     def ask(self, text: str, values: Values = (), decoders: Sequence[Decoder] = (), /) -> list[Values]:
         """See `Channel`."""
         self.tell(text, values)
         self._wire.send_flush_request()
-        found = self._answers()
-        return [_row(found, number, decoders) for number in range(found.ntuples)]
+        return _rows(self._answers()[-1], decoders)
 
     def count(self, text: str, values: Values = ()) -> int:
         """See `Channel`."""
         self.tell(text, values)
         self._wire.send_flush_request()
-        return self._answers().command_tuples or 0
+        return self._answers()[-1].command_tuples or 0
+
+    def row(self, values: Values) -> Values:
+        """See `Channel`."""
+        return [_element(value) for value in values]
+
+    def fill(self, text: str, rows: Sequence[Values]) -> None:
+        """See `Channel`."""
+        self._send_query(text, _arrays(rows))
+
+    def look(self, questions: Sequence[Question]) -> list[list[Values]]:
+        """See `Channel`."""
+        for asked in questions:
+            self._name(asked.text)  # all of them before: preparing has an answer too
+        for asked in questions:
+            self._send_query(asked.text, _arrays(asked.keys))
+        self._wire.send_flush_request()
+        answers = self._answers()[-len(questions) :]
+        return [_rows(found, asked.decoders) for found, asked in zip(answers, questions, strict=True)]
 
     def commit(self) -> None:
         """See `Channel`."""
         self.tell("COMMIT")
         self._wire.pipeline_sync()
-        said = self._answers().command_status
+        said = self._answers()[-1].command_status
         if said != b"COMMIT":  # a transaction that had failed is rolled back by the same word, and no error
             msg = f"the server answered COMMIT with {said!r}"
             raise OperationalError(msg)
         self._next(pq.ExecStatus.PIPELINE_SYNC)
 
-    def _prepare(self, text: str) -> bytes:
-        name = self._names[text] = b"doorward_%d" % len(self._names)
-        self._wire.send_prepare(name, text.encode())
+    def close(self) -> None:
+        """See `Channel`; the server does when the connection ends."""
+        self._socket.close()
+
+    def _send_query(self, text: str, encoded: Sequence[bytes | None]) -> None:
+        self._wire.send_query_prepared(self._name(text), encoded)
         self._unanswered += 1
+
+    def _name(self, text: str) -> bytes:
+        """The name of a statement, which is prepared the first time."""
+        name = self._names.get(text)
+        if name is None:
+            name = self._names[text] = b"doorward_%d" % len(self._names)
+            self._wire.send_prepare(name, text.encode())
+            self._unanswered += 1
         return name
 
-    def _answers(self) -> pq.abc.PGresult:
-        """Wait for everything that is under way; the last answer."""
+    def _answers(self) -> list[pq.abc.PGresult]:
+        """Wait for everything that is under way; every answer in order."""
         self._send()
+        answers: list[pq.abc.PGresult] = []
         while True:
             found = self._result()
             if found is None or found.status not in _GOOD:
@@ -125,9 +191,10 @@ class Pipeline:
             if self._result() is not None:
                 msg = "more than one answer to one statement"
                 raise OperationalError(msg)
+            answers.append(found)
             self._unanswered -= 1
             if not self._unanswered:
-                return found
+                return answers
 
     def _next(self, status: pq.ExecStatus) -> None:
         found = self._result()
@@ -160,14 +227,35 @@ def channel(dialect: str, connection: Any) -> Channel:
 
 
 def _encode(value: Any) -> bytes | None:
+    return None if value is None else _text(value).encode()
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        return repr(value)
+    if "\0" in value:  # libpq would cut it there
+        msg = "a text with a NUL cannot be stored"
+        raise ValueError(msg)
+    return value
+
+
+def _element(value: Any) -> bytes:
+    """As it stands between the braces of an array."""
     if value is None:
-        return None
-    if isinstance(value, str):
-        if "\0" in value:  # libpq would cut it there
-            msg = "a text with a NUL cannot be stored"
-            raise ValueError(msg)
-        return value.encode()
-    return repr(value).encode()
+        return b"NULL"
+    text = _text(value)
+    if '"' in text or "\\" in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'.encode()
+
+
+def _arrays(rows: Sequence[Values]) -> list[bytes | None]:
+    """One array for each column."""
+    return [b"{%b}" % b",".join(column) for column in zip(*rows, strict=True)]
+
+
+def _rows(found: pq.abc.PGresult, decoders: Sequence[Decoder]) -> list[Values]:
+    return [_row(found, number, decoders) for number in range(found.ntuples)]
 
 
 def _row(found: pq.abc.PGresult, number: int, decoders: Sequence[Decoder]) -> Values:

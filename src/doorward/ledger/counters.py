@@ -1,4 +1,7 @@
-"""Counting without ever going over: a conditional update, in the same transaction as the decision.
+"""Counting without ever going over: what is taken is read and taken in the transaction of the decision.
+
+Nobody else writes while it runs (see `transaction`), so that a counter is read once for a whole batch, and
+what the batch takes of it is written once.
 
 A window slides in twelfths, and a twelfth that is partly inside counts wholly: in no stretch of
 `window` seconds, wherever it begins, is more than the limit taken. Aligned windows would allow twice
@@ -7,37 +10,24 @@ the limit across their edge.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import bindparam, delete, func, select, update
 
 from doorward.core.decision import Reservation
+from doorward.ledger.ahead import Wanted
 from doorward.ledger.schema import COUNTERS
 from doorward.ledger.transaction import Transaction
 
 _PARTS: Final = 12
-_INNER: Final = COUNTERS.alias("inner_counters")
-_TAKEN: Final = (
-    select(func.coalesce(func.sum(_INNER.c.used), 0))
-    .where(
-        _INNER.c.key == bindparam("of_key"),
-        _INNER.c.window == bindparam("of_window"),
-        _INNER.c.bucket > bindparam("after"),
-    )
-    .scalar_subquery()
+_USED: Final = select(func.coalesce(func.sum(COUNTERS.c.used), 0).label("used")).where(
+    COUNTERS.c.key == bindparam("of_key"),
+    COUNTERS.c.window == bindparam("of_window"),
+    COUNTERS.c.bucket > bindparam("after"),
 )
-_RESERVE: Final = (
-    update(COUNTERS)
-    .where(
-        COUNTERS.c.key == bindparam("of_key"),
-        COUNTERS.c.window == bindparam("of_window"),
-        COUNTERS.c.bucket == bindparam("of_bucket"),
-        _TAKEN + bindparam("amount") <= bindparam("most"),
-    )
-    .values(used=COUNTERS.c.used + bindparam("amount"))
-)
-_USED: Final = select(_TAKEN.label("used"))
 _GIVE_BACK: Final = (
     update(COUNTERS)
     .where(
@@ -71,6 +61,14 @@ class Place:
     expires_at: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A reservation that did not fit."""
+
+    wanted: Reservation
+    used: int
+
+
 def place(window_seconds: int | None, now: float) -> Place:
     """The counter row for this moment. Pure."""
     if not window_seconds:
@@ -83,18 +81,23 @@ def place(window_seconds: int | None, now: float) -> Place:
 
 def reserve(txn: Transaction, wanted: Reservation) -> Place | None:
     """Take the room, or None when there is not enough."""
-    at = place(wanted.window_seconds, _time(txn, wanted.window_seconds))
-    txn.touch_counter(key=wanted.key, window=at.window, bucket=at.bucket, expires_at=at.expires_at)
-    taken = txn.run(
-        _RESERVE,
-        of_key=wanted.key,
-        of_window=at.window,
-        of_bucket=at.bucket,
-        after=at.after,
-        amount=wanted.amount,
-        most=wanted.limit,
-    )
-    return at if taken == 1 else None
+    taken = reserve_all(txn, [wanted])
+    return None if isinstance(taken, Over) else taken[0]
+
+
+def reserve_all(txn: Transaction, wishes: Iterable[Reservation]) -> list[Place] | Over:
+    """Take the room for everything, or nothing and what did not fit."""
+    wanted, together = list(wishes), Counter[tuple[str, int]]()
+    for wish in wanted:
+        counter = wish.key, wish.window_seconds or 0
+        taken = used(txn, wish.key, wish.window_seconds) + together[counter]
+        if taken + wish.amount > wish.limit:
+            return Over(wish, taken)
+        together[counter] += wish.amount
+    places = [place(wish.window_seconds, _time(txn, wish.window_seconds)) for wish in wanted]
+    for wish, at in zip(wanted, places, strict=True):
+        txn.tally.take(wish.key, at.window, at.bucket, wish.amount, at.expires_at)
+    return places
 
 
 def _time(txn: Transaction, window_seconds: int | None) -> float:
@@ -104,9 +107,24 @@ def _time(txn: Transaction, window_seconds: int | None) -> float:
 
 def used(txn: Transaction, key: str, window_seconds: int | None) -> int:
     """What is taken of a counter at this moment."""
+    window = window_seconds or 0
+    known = txn.tally.known(key, window)
+    if known is None:
+        row = txn.first(_wanted(txn, key, window_seconds))
+        known = int(row["used"]) if row else 0
+        txn.tally.learn(key, window, known)
+    return known
+
+
+def reads(txn: Transaction, wanted: Reservation) -> Wanted:
+    """What reserving it will read."""
+    return _wanted(txn, wanted.key, wanted.window_seconds)
+
+
+def _wanted(txn: Transaction, key: str, window_seconds: int | None) -> Wanted:
     at = place(window_seconds, _time(txn, window_seconds))
-    row = txn.one(_USED, of_key=key, of_window=at.window, after=at.after)
-    return int(row["used"]) if row else 0
+    values = {"of_key": key, "of_window": at.window, "after": at.after}
+    return Wanted(_USED, values, (COUNTERS.name,))  # of a counter that is not known nothing waits
 
 
 def give_back(txn: Transaction, key: str, window: int, bucket: int, amount: int) -> None:

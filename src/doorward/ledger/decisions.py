@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, insert, select
+from sqlalchemy import and_, bindparam, select
 
 from doorward.core import ids
 from doorward.core.decision import Denial, Permit, Reservation
 from doorward.core.grade import Cause
 from doorward.errors import Code
 from doorward.ledger import counters, grants, revocations
+from doorward.ledger.ahead import Wanted
 from doorward.ledger.lineage import refusal_above
 from doorward.ledger.schema import CAPABILITIES, DECISIONS, RESERVATIONS, SESSIONS, TASKS
 from doorward.ledger.tasks import freeze, state_refusal
-from doorward.ledger.transaction import Row, Transaction
+from doorward.ledger.transaction import Reads, Row, Transaction
 from doorward.ledger.values import Ask, Denied, Granted, GrantRow, Question, Terms
 from doorward.telemetry.events import Event
 
 MAX_TEXT: Final = 512
 """Characters of an agent's text that an event holds; the digest stands for the rest."""
 
-_EARLIER: Final = select(DECISIONS).where(
-    DECISIONS.c.session == bindparam("session"), DECISIONS.c.request == bindparam("request")
-)
-_SESSION: Final = (
+_SITUATION: Final = (
     select(
         SESSIONS.c.closed_at,
         TASKS.c.uid,
@@ -37,13 +34,32 @@ _SESSION: Final = (
         TASKS.c.state,
         TASKS.c.reason,
         TASKS.c.parent_uid,
+        revocations.covering(TASKS.c.namespace, TASKS.c.name, TASKS.c.role).label("revoked"),
+        *(column.label(f"earlier_{column.name}") for column in DECISIONS.columns),
     )
-    .select_from(SESSIONS.join(TASKS, and_(TASKS.c.uid == SESSIONS.c.task_uid)))
+    .select_from(
+        SESSIONS.join(TASKS, and_(TASKS.c.uid == SESSIONS.c.task_uid)).outerjoin(
+            DECISIONS, and_(DECISIONS.c.session == SESSIONS.c.id, DECISIONS.c.request == bindparam("request"))
+        )
+    )
     .where(SESSIONS.c.id == bindparam("session"))
 )
-_DECIDE: Final = insert(DECISIONS)
-_ISSUE: Final = insert(CAPABILITIES)
-_KEEP: Final = insert(RESERVATIONS)
+"""Everything that is read for each decision, at once."""
+
+
+def reads(ask: Ask, wishes: Iterable[Reservation] = ()) -> Reads:
+    """What deciding this will read."""
+
+    def found(txn: Transaction) -> Iterator[Wanted]:
+        yield _situation(ask.session, ask.request)
+        for wish in wishes:
+            yield counters.reads(txn, wish)
+
+    return found
+
+
+def _situation(session: str, request: str) -> Wanted:
+    return Wanted(_SITUATION, {"session": session, "request": request}, (DECISIONS.name, session, request))
 
 
 def permit(txn: Transaction, ask: Ask, found: Permit, terms: Terms) -> Granted | Denied:
@@ -52,25 +68,23 @@ def permit(txn: Transaction, ask: Ask, found: Permit, terms: Terms) -> Granted |
     The same (session, request) gets the answer it got, whatever was asked now; with another digest
     it is refused as `malformed`.
     """
-    session = txn.one(_SESSION, session=ask.session)
+    session = txn.first(_situation(ask.session, ask.request))
     if session is None:
         return Denied("", Denial(Code.SESSION_INVALID, "there is no such session"), "")
-    if earlier := txn.one(_EARLIER, session=ask.session, request=ask.request):
+    if earlier := _earlier(session):
         return _again(earlier, ask)
     if denial := _standing(txn, session):
         return _deny(txn, ask, session, denial, terms)
     if found.grant is not None and (no := grants.standing(txn, found.grant, found.policy_hash)):
         denial = Denial(no.code, no.detail, rule=found.rule, ask=no.ask, grant=found.grant)
         return _deny(txn, ask, session, denial, terms)
-    mark = txn.savepoint()
-    taken = _reserve(txn, found.reservations)
-    if isinstance(taken, _Over):
-        txn.rollback_to(mark)
+    wishes = sorted(found.reservations, key=lambda wish: (wish.key, wish.window_seconds or 0))
+    taken = counters.reserve_all(txn, wishes)
+    if isinstance(taken, counters.Over):
         return _deny(txn, ask, session, terms.over_limit(taken.wanted, taken.used), terms)
-    txn.release()
     granted = _grant(txn, ask, session, found, terms)
-    for kept in taken:
-        txn.put(_KEEP, decision=granted.decision, **kept)
+    for wanted, at in zip(wishes, taken, strict=True):
+        txn.add(RESERVATIONS, **_kept(granted.decision, wanted, at))
     if found.grant is not None:
         grants.used(txn, found.grant)
     return granted
@@ -78,50 +92,40 @@ def permit(txn: Transaction, ask: Ask, found: Permit, terms: Terms) -> Granted |
 
 def question(txn: Transaction, session_id: str, wanted: Question) -> GrantRow | Denial:
     """Room to ask people; a no where the session gets nothing whatever they say, or too many wait."""
-    session = txn.one(_SESSION, session=session_id)
+    session = txn.first(_situation(session_id, ""))
     if session is None:
         return Denial(Code.SESSION_INVALID, "there is no such session")
     return _standing(txn, session) or grants.ask(txn, wanted)
 
 
-@dataclass(frozen=True, slots=True)
-class _Over:
-    """A reservation that did not fit."""
-
-    wanted: Reservation
-    used: int
-
-
-def _reserve(txn: Transaction, wishes: Iterable[Reservation]) -> list[Row] | _Over:
-    """Take everything, in one order for everybody, or say what did not fit."""
-    kept: list[Row] = []
-    for wanted in sorted(wishes, key=lambda wish: (wish.key, wish.window_seconds or 0)):
-        at = counters.reserve(txn, wanted)
-        if at is None:
-            return _Over(wanted, counters.used(txn, wanted.key, wanted.window_seconds))
-        kept.append(
-            {
-                "key": wanted.key,
-                "window": at.window,
-                "bucket": at.bucket,
-                "amount": wanted.amount,
-                "unit": wanted.unit.value,
-                "uncertain": wanted.uncertain,
-                "kind": wanted.kind,
-            }
-        )
-    return kept
+def _kept(decision: str, wanted: Reservation, at: counters.Place) -> Row:
+    return {
+        "decision": decision,
+        "key": wanted.key,
+        "window": at.window,
+        "bucket": at.bucket,
+        "amount": wanted.amount,
+        "unit": wanted.unit.value,
+        "uncertain": wanted.uncertain,
+        "kind": wanted.kind,
+    }
 
 
 def deny(txn: Transaction, ask: Ask, denial: Denial, terms: Terms) -> Denied:
     """Write a no down. A task with more than `terms.max_denials` of them freezes."""
-    session = txn.one(_SESSION, session=ask.session)
+    session = txn.first(_situation(ask.session, ask.request))
     if session is None:
         return Denied("", denial, "")
-    earlier = txn.one(_EARLIER, session=ask.session, request=ask.request)
-    if earlier is not None:
+    if earlier := _earlier(session):
         return Denied(earlier["id"], denial, earlier["event"])
     return _deny(txn, ask, session, _standing(txn, session) or denial, terms)
+
+
+def _earlier(session: Row) -> Row | None:
+    """The decision that the same request got before."""
+    if session["earlier_id"] is None:
+        return None
+    return {column.name: session[f"earlier_{column.name}"] for column in DECISIONS.columns}
 
 
 def _again(earlier: Row, ask: Ask) -> Granted | Denied:
@@ -144,7 +148,7 @@ def _standing(txn: Transaction, session: Row) -> Denial | None:
         return Denial(refusal.code, refusal.detail, ask=refusal.ask)
     if session["closed_at"] is not None:
         return Denial(Code.SESSION_INVALID, "the session is closed")
-    if revocations.revoked(txn, session["namespace"], session["name"], session["role"]):
+    if session["revoked"]:
         return Denial(Code.REVOKED, "the task was revoked", ask="a person has to apply a new task")
     above = refusal_above(txn, session["parent_uid"])
     return Denial(above.code, above.detail, ask=above.ask) if above else None
@@ -165,7 +169,7 @@ def _deny(txn: Transaction, ask: Ask, session: Row, denial: Denial, terms: Terms
         **_facts(ask, session),
     )
     said = json.dumps(_bounded(denial))
-    txn.put(_DECIDE, id=decision, **_row(txn, ask), capability=None, denial=said, event=event.hash)
+    txn.add(DECISIONS, id=decision, **_row(txn, ask), capability=None, denial=said, event=event.hash)
     return Denied(decision, denial, event.hash, _count(txn, session["uid"], 1, terms.max_denials))
 
 
@@ -210,9 +214,9 @@ def _grant(txn: Transaction, ask: Ask, session: Row, found: Permit, terms: Terms
         epoch=terms.epoch,
         **_facts(ask, session),
     )
-    txn.put(_DECIDE, id=decision, **_row(txn, ask), capability=jti, denial=None, event=event.hash)
-    txn.put(
-        _ISSUE,
+    txn.add(DECISIONS, id=decision, **_row(txn, ask), capability=jti, denial=None, event=event.hash)
+    txn.add(
+        CAPABILITIES,
         **_BLANK,
         jti=jti,
         decision=decision,

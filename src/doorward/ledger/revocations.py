@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import ColumnElement, Integer, Text, bindparam, case, exists, literal_column, or_, select
 
 from doorward.ledger.schema import REVOCATIONS
 from doorward.ledger.transaction import Transaction
@@ -23,6 +23,21 @@ _REVOKED: Final = (
     )
     .limit(1)
 )
+
+
+def covering(
+    of_namespace: ColumnElement[str], task_name: ColumnElement[str], role_name: ColumnElement[str]
+) -> ColumnElement[int]:
+    """1 where something revokes the task of these columns, else 0: for statements that read it anyway."""
+    home = of_namespace + literal_column("'/'", Text)
+    subjects = (
+        literal_column(f"'{EVERYTHING}'", Text),
+        literal_column("'namespace:'", Text) + of_namespace,
+        literal_column("'role:'", Text) + home + role_name,
+        literal_column("'task:'", Text) + home + task_name,
+    )
+    covered = exists().where(REVOCATIONS.c.subject.in_(subjects))
+    return case((covered, literal_column("1", Integer)), else_=literal_column("0", Integer))
 
 
 def namespace(name: str) -> str:

@@ -1,8 +1,9 @@
-"""The one writer: everything that waits is committed in one transaction, a savepoint each.
+"""The one writer: everything that waits is committed in one transaction.
 
 Nobody's future resolves before the commit has returned, and a commit that fails resolves all of them
-with `unavailable`: no ledger, no yes. A savepoint each means that one failing operation takes nothing
-with it. Grouping matters more than the engine: an fsync costs the same for one as for a hundred.
+with `unavailable`: no ledger, no yes. One failing operation takes nothing with it: what it did is undone
+by itself, and where it is not known whose row broke a constraint, each gets a transaction. Grouping
+matters more than the engine: an fsync costs the same for one as for a hundred.
 
 Whether a commit that broke was kept is not known: nobody gets a yes for it. A database that is not the
 one that was written before, because its file was replaced, it was set back, or another broker began a
@@ -15,7 +16,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -23,12 +24,15 @@ from sqlalchemy import Engine
 
 from doorward.errors import Code, Refusal
 from doorward.ledger import store
+from doorward.ledger.ahead import Wanted
+from doorward.ledger.behind import UnplacedError
 from doorward.ledger.chain import Head
 from doorward.ledger.channel import Channel
 from doorward.ledger.channel import channel as open_channel
 from doorward.ledger.lanes import Lanes, room
+from doorward.ledger.statements import Statements
 from doorward.ledger.timekeeping import Pace
-from doorward.ledger.transaction import Statements, Transaction
+from doorward.ledger.transaction import Reads, Transaction
 
 T = TypeVar("T")
 Operation = Callable[[Transaction], T]
@@ -62,6 +66,7 @@ class Quiet:
 @dataclass(frozen=True, slots=True)
 class _Waiting(Generic[T]):
     operation: Operation[T]
+    reads: Reads | None
     future: asyncio.Future[T]
     loop: asyncio.AbstractEventLoop
 
@@ -80,6 +85,8 @@ class Writer:
         self._max_batch = max_batch
         self._statements = Statements(engine.dialect.name)
         self._driver: Any = engine.dialect.loaded_dbapi
+        self._somebodys = (self._driver.IntegrityError, self._driver.DataError, UnplacedError)
+        """Errors of one operation, and it is not known which: rows wait, and answers come late."""
         self._pace = pace
         self._observer = observer or Quiet()
         self._queue: Lanes[_Waiting[Any] | None] = Lanes()
@@ -100,11 +107,14 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, operation: Operation[T], *, vital: bool = False) -> asyncio.Future[T]:
+    def submit(
+        self, operation: Operation[T], *, vital: bool = False, reads: Reads | None = None
+    ) -> asyncio.Future[T]:
         """Run `operation` in the next transaction; resolved once it is durable. A vital one goes first.
 
-        The future raises what the operation raised, or `Refusal(unavailable)`. Cancelling it does
-        not undo anything: the operation may be committed already.
+        What it `reads` may be read for the whole batch at once. The future raises what the operation
+        raised, or `Refusal(unavailable)`. Cancelling it does not undo anything: the operation may be
+        committed already.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
@@ -112,7 +122,7 @@ class Writer:
             future.set_exception(unavailable("the ledger takes no more requests"))
             return future
         self._waiting += 1
-        self._queue.put(_Waiting(operation, future, loop), vital=vital)
+        self._queue.put(_Waiting(operation, reads, future, loop), vital=vital)
         return future
 
     def close(self) -> None:
@@ -144,10 +154,11 @@ class Writer:
         started = time.perf_counter()
         try:
             transaction = self._begin()
+            transaction.read_ahead(_wishes(transaction, batch))
             results = [self._attempt(transaction, item.operation) for item in batch]
             transaction.commit()
             self._check_file()
-        except self._driver.IntegrityError:
+        except self._somebodys:
             self._disconnect()
             return self._one_by_one(batch)
         except Exception as error:  # noqa: BLE001 - whatever broke, nobody in the batch gets a yes
@@ -159,7 +170,7 @@ class Writer:
         return results
 
     def _one_by_one(self, batch: Sequence[_Waiting[Any]]) -> list[Result]:
-        """A constraint broke, and in a pipeline it is not known whose it was."""
+        """A row was refused, and it is not known whose it was."""
         if len(batch) == 1:
             _LOG.exception("an operation of the ledger failed")
             return [(None, unavailable(_OURS))]
@@ -206,24 +217,21 @@ class Writer:
             raise LostError("the file of the ledger was removed or replaced")
 
     def _attempt(self, transaction: Transaction, operation: Operation[Any]) -> Result:
-        """Run one operation in its savepoint.
+        """Run one operation; what it did is undone if it fails.
 
         An error of the database ends the batch: what the transaction still holds is not known then.
-        Anything else, a broken constraint included where it is known to be this operation's, undoes this
-        operation alone.
         """
-        head = transaction.savepoint()
+        transaction.savepoint()
         try:
             value = operation(transaction)
         except Refusal as refusal:
-            transaction.rollback_to(head)
+            transaction.rollback()
             return None, refusal
-        except Exception as error:
-            constraint = transaction.exact and isinstance(error, self._driver.IntegrityError)
-            if isinstance(error, self._driver.Error) and not constraint:
-                raise
+        except (self._driver.Error, UnplacedError):
+            raise
+        except Exception:  # noqa: BLE001 - whatever it was, it is this operation's alone
             _LOG.exception("an operation of the ledger failed")
-            transaction.rollback_to(head)
+            transaction.rollback()
             return None, unavailable(_OURS)
         transaction.release()
         return value, None
@@ -237,10 +245,13 @@ class Writer:
 
     def _disconnect(self) -> None:
         """Drop the connection, and with it whatever was not committed; the next batch gets a new one."""
-        connection, self._connection, self._channel = self._connection, None, None
+        connection, self._connection = self._connection, None
+        channel, self._channel = self._channel, None
         if connection is None:
             return
         try:
+            if channel is not None:
+                channel.close()
             connection.invalidate()
         except Exception:  # noqa: BLE001 - it is gone either way
             _LOG.warning("the ledger's connection did not close cleanly")
@@ -267,6 +278,16 @@ class Writer:
                 future.set_result(value)
             else:
                 future.set_exception(error)
+
+
+def _wishes(transaction: Transaction, batch: Sequence[_Waiting[Any]]) -> Iterator[Wanted]:
+    for item in batch:
+        if item.reads is None:
+            continue
+        try:
+            yield from item.reads(transaction)
+        except Exception:  # noqa: BLE001 - the operation meets it again, alone
+            _LOG.exception("what an operation is going to read is not known")
 
 
 def unavailable(detail: str) -> Refusal:

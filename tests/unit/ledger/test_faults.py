@@ -10,7 +10,7 @@ import pytest
 from databases import only_postgresql, only_sqlite
 
 from doorward.errors import Code, Refusal
-from doorward.ledger import Granted, Ledger, LedgerUnusable, store, transaction
+from doorward.ledger import Granted, Ledger, LedgerUnusable, statements, store
 from doorward.ledger.schema import CAPABILITIES, DECISIONS
 
 CHILD = """
@@ -65,7 +65,7 @@ async def test_a_locked_database_is_a_no_and_then_a_yes_again(book: Any) -> None
     session = await book.session()
     engine = store.engine(book.url)
     other = engine.connect()
-    for text in transaction.Statements(engine.dialect.name).begin:
+    for text in statements.Statements(engine.dialect.name).begin:
         other.exec_driver_sql(text)
     with pytest.raises(Refusal) as caught:
         await book.ledger.permit(book.ask(session), book.permit(), book.terms)

@@ -21,7 +21,7 @@ from doorward.broker.epochs import establish
 from doorward.broker.keyring import KeyRing
 from doorward.core.decision import Reservation
 from doorward.errors import Code, Refusal
-from doorward.ledger import Claim, Denied, Granted, Head, Redeemed
+from doorward.ledger import Claim, Denied, Granted, Head, Redeemed, counters
 from doorward.tokens.keys import SigningKeys
 
 T = TypeVar("T")
@@ -219,7 +219,7 @@ class Life(RuleBasedStateMachine):
         """The connection dies in the middle of a batch: nothing of it may be seen afterwards."""
 
         def dies(txn: Any) -> None:
-            txn.touch_counter(key="a", window=0, bucket=1, expires_at=None)
+            counters.reserve(txn, Reservation("a", 10**9))
             txn._channel.tell("ROLLBACK")
 
         with pytest.raises(Refusal) as caught:

@@ -1,0 +1,117 @@
+"""Reads that operations will make, made for a whole batch at once.
+
+Where an answer costs a round trip, a batch needs two of them instead of one for each read. Nobody else
+writes while the transaction runs, so an answer stays true until the transaction itself writes a table
+that the statement names. When in doubt the answer is thrown away, and the operation reads for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Executable, Table
+
+from doorward.ledger.channel import Channel, Question, Values
+from doorward.ledger.statements import Compiled, Statements
+
+Row = dict[str, Any]
+Parameters = tuple[Any, ...]
+Key = tuple[str, ...]
+"""A table and the values of its columns in `_KEYS`."""
+_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "decisions": ("session", "request"),
+    "proofs": ("thumbprint", "nonce"),
+}
+"""What rows are looked up by in tables to which every operation adds some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A read that an operation will make."""
+
+    statement: Executable
+    values: Mapping[str, Any]
+    only: Key | None = None
+    """Of rows that are added to this table, the only one that can change the answer; None where any can."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """One statement for many keys."""
+
+    compiled: Compiled
+    keys: dict[Parameters, tuple[Values, Key | None]]
+
+
+class Ahead:
+    """The answers, and what has been written since they were read."""
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[int, Parameters], tuple[list[Row], Key | None]] = {}
+        self._written: set[str] = set()
+        self._grown: set[str] = set()
+        self._keys: set[Key] = set()
+
+    def read(self, channel: Channel, statements: Statements, wishes: Iterable[Wanted]) -> None:
+        """Ask everything in one round trip; nothing where there are none."""
+        groups = _groups(channel, statements, wishes) if channel.distant else []
+        if not groups:
+            return
+        questions = [
+            Question(
+                statements.lookup(group.compiled.source),
+                [values for values, _ in group.keys.values()],
+                (int, *group.compiled.decoders),
+            )
+            for group in groups
+        ]
+        for group, found in zip(groups, channel.look(questions), strict=True):
+            self._keep(group, found)
+
+    def _keep(self, group: _Group, found: Iterable[Values]) -> None:
+        rows: list[list[Row]] = [[] for _ in group.keys]
+        for number, *values in found:
+            rows[number - 1].append(dict(zip(group.compiled.columns, values, strict=True)))
+        for (parameters, (_, only)), mine in zip(group.keys.items(), rows, strict=True):
+            self._answers[id(group.compiled), parameters] = mine, only
+
+    def answer(self, compiled: Compiled, parameters: Parameters) -> list[Row] | None:
+        """The rows, if they were read and nothing can have changed them; the caller's own."""
+        found = self._answers.get((id(compiled), parameters))
+        if found is None or not self._written.isdisjoint(compiled.tables):
+            return None
+        rows, only = found
+        if not self._grown.isdisjoint(self.visible(compiled, only)):
+            return None
+        return [dict(row) for row in rows]
+
+    def visible(self, compiled: Compiled, only: Key | None) -> frozenset[str]:
+        """The tables in which a row that was added may change the answer of this read."""
+        if only is None or only in self._keys:
+            return compiled.tables
+        return compiled.tables - {only[0]}
+
+    def written(self, tables: Collection[str]) -> None:
+        """Rows of these tables were changed, it is not known which."""
+        self._written.update(tables)
+
+    def added(self, table: Table, row: Mapping[str, Any]) -> None:
+        """One row was added."""
+        self._grown.add(table.name)
+        if key := _KEYS.get(table.name):
+            self._keys.add((table.name, *(row[name] for name in key)))
+
+
+def _groups(channel: Channel, statements: Statements, wishes: Iterable[Wanted]) -> list[_Group]:
+    groups: dict[int, _Group] = {}
+    for wish in wishes:
+        compiled = statements.of(wish.statement)
+        parameters = compiled.parameters(wish.values)
+        try:
+            values = channel.row(parameters)
+        except ValueError:
+            continue  # the operation that wants it meets the same error, and it alone
+        groups.setdefault(id(compiled), _Group(compiled, {})).keys[parameters] = values, wish.only
+    return list(groups.values())
