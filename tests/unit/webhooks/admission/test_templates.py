@@ -52,6 +52,16 @@ def test_what_was_there_before_can_be_scaled_down_and_taken_apart(
         assert decide(ask(group=group, resource=resource, subresource=part, object={})) is None
 
 
+def test_a_credential_in_a_template_is_told_of(ask: Any) -> None:
+    """No role stands behind a template, so nothing in it is accepted."""
+    template = {"spec": copy.deepcopy(podattacks.CLEAN["spec"])}
+    template["spec"]["containers"][0]["env"] = [{"name": "A", "value": "ghp_" + "a" * 36}]
+    with pytest.raises(Denied) as caught:
+        decide(ask(group="apps", resource="deployments", object=workload(("spec", "template"), template)))
+
+    assert [place for place, _ in caught.value.causes] == ["/spec/template/spec/containers/0/env/0/value"]
+
+
 def test_a_changed_template_is_refused(ask: Any) -> None:
     """An old Deployment gets no new pods."""
     old = workload(("spec", "template"), {"spec": {"containers": [{"name": "a"}]}})
