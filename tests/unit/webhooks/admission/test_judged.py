@@ -161,6 +161,14 @@ def test_a_rule_for_a_field_that_nobody_has_is_an_error() -> None:
         read({"reasons": {}, "Pod": {"typo": "pass"}}, {"Pod": {}})
 
 
+def test_a_judgement_that_nobody_knows_refuses() -> None:
+    """A misspelt verb without a reason judges as if the field were unknown."""
+    unknown = Reason("51", "new", "leave it out")
+    rules = Rules({POD: {"a": Rule("typo", None, (), "string")}}, {"unknown": unknown})
+
+    assert walk({"a": "x"}, POD, rules) == (Violation("/a", unknown),)
+
+
 def test_what_ships_is_what_is_read() -> None:
     """Nothing that is kept between calls differs from a fresh reading."""
     assert known.__wrapped__() == known()
