@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from apiclient import Api
 
-from devcluster import tools, wait
+from devcluster import commands, tools, wait
 from devcluster.commands import CommandError
 from testbed import install, ledger, node, tasks
 from testbed.site import AGENTS, CODE, SYSTEM, Site
@@ -198,6 +198,25 @@ def test_a_drain_moves_admission_one_by_one(local: Site, tmp_path: Path) -> None
 
     assert (drain.returncode, len(held), held <= before) == (0, 1, True)
     assert answers == {"admitted"}
+
+
+def test_a_drain_ends_a_task_and_no_pod_takes_its_place(local: Site, start: Callable[..., str]) -> None:
+    """One task, one run: the drain is not refused, the task says that it was evicted, and that is all."""
+    name = start(SLEEP)
+    pod = tasks.running(local, name)["metadata"]["name"]
+    labels = local.kubectl.get("pod", pod, "-n", AGENTS)["metadata"]["labels"]
+    selector = ",".join(f"{key}={value}" for key, value in labels.items())
+    words = ("drain", "doorward", f"--pod-selector={selector}", "--delete-emptydir-data", "--timeout=120s")
+    try:
+        commands.run(tools.path("kubectl"), *words, env=local.environ())
+    finally:
+        local.kubectl("uncordon", "doorward")
+    ended = tasks.finished(local, name)
+    why = {each["type"]: each["reason"] for each in ended["status"]["conditions"]}
+    found = local.kubectl.get("pods", "-n", AGENTS)["items"]
+
+    assert (ended["status"]["phase"], why["Complete"]) == ("Failed", "Evicted")
+    assert [each["metadata"]["name"] for each in found if each["metadata"]["name"].startswith(name)] == []
 
 
 def _events(drain: subprocess.Popen[str]) -> str:
