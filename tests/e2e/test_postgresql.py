@@ -65,9 +65,8 @@ def go(site: Site, names: list[str]) -> None:
         (node.workspace(tasks.pod_of(site, name)) / "go").touch()
 
 
-def finish(site: Site, names: list[str]) -> None:
-    """Let them do it, to the end of their tasks."""
-    go(site, names)
+def ended(site: Site, names: list[str]) -> None:
+    """Wait for the end of tasks."""
     for name in names:
         tasks.finished(site, name)
 
@@ -90,15 +89,17 @@ def test_two_brokers_stand_in_for_each_other(
         for name in names:
             tasks.running(local, name)
         before, one_down, none_up = names[:2], names[2:4], names[4:]
-        finish(local, before)
+        go(local, before)
+        ended(local, before)
         node.kill(local, install.pods(local, "broker")[0], "broker")
-        finish(local, one_down)
+        go(local, one_down)
+        ended(local, one_down)
         found.server.stop()
         wait.until(lambda: ready(local) == 0, "brokers without a ledger to say so", 60)
         go(local, none_up)
         found.server.start()
         wait.until(lambda: ready(local) == 2, "both brokers to be back", 120)
-        finish(local, none_up)
+        ended(local, none_up)
         spoken, chain = comments(local), ledger.verify(local)
         told = [tasks.said(local, name) for name in names]
 

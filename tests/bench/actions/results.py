@@ -9,7 +9,7 @@ from typing import Any, Final
 from caller import SEATS
 from figures import table
 
-ALONE, SIXTEEN, OPEN, MANY = "1 client", "16 clients", "open loop", "64 clients"
+ALONE, SIXTEEN, OPEN, MANY = "1-client", "16-clients", "open-loop", "64-clients"
 RATE: Final = 200.0
 SHAPES: Final = {ALONE: (1, 0.0), SIXTEEN: (16, 0.0), OPEN: (64, RATE), MANY: (64, 0.0)}
 """Connections, and arrivals a second of an open loop."""
