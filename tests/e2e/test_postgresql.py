@@ -6,6 +6,7 @@ Changes what other tests use, so it runs only when asked for: `just lifecycle`.
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_two_brokers_stand_in_for_each_other(
     with database.served(local, tmp_path) as found:
         local.kubectl.apply(found.secret())
         install.doorward(local, broker={"replicas": 2, "ledger": found.values()})
-        said = [f"postgresql-{number}-{tmp_path.name}" for number in range(6)]
+        said = [f"postgresql-{uuid.uuid4()}" for _ in range(6)]
         names = [start(COMMENT % words) for words in said]
         for name in names:
             tasks.running(local, name)
