@@ -261,6 +261,6 @@ def test_any_life_of_the_ledger(kind: str, databases: Databases, tmp_path: Path)
     Life.book_type = Book
     Life.lend = staticmethod(databases.lend if kind == "postgresql" else file)
     machine = Life.TestCase
-    examples = 8 if kind == "postgresql" else 20
+    examples = 5 if kind == "postgresql" else 12
     machine.settings = settings(max_examples=examples, stateful_step_count=20, deadline=None)
     machine().runTest()
