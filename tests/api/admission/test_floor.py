@@ -193,7 +193,7 @@ def judged(floor_only: Any, clean: dict[str, Any]) -> list[Judged]:
     """
     count, seed = (
         int(os.environ.get(f"DOORWARD_GENERATED_{name}", usual))
-        for name, usual in (("PODS", 500), ("SEED", 7))
+        for name, usual in (("PODS", 300), ("SEED", 7))
     )
     pods = generated(clean, count, seed)
     return [judgement(floor_only.create_pod(pod), clean, pod) for pod in pods]
