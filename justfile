@@ -100,3 +100,7 @@ kill-rounds *args:
 # so many generated pods through the policies of a real API server and through the walk of admission
 differential pods="5000" seed="7":
     DOORWARD_GENERATED_PODS={{pods}} DOORWARD_GENERATED_SEED={{seed}} {{bin}}/pytest tests/api/admission/test_floor.py --timeout 3600 -k "explained or never_refuses"
+
+# the development cluster itself goes and comes back: nothing else may use it meanwhile
+coming-and-going *args:
+    DOORWARD_TEST_DESTROY=yes {{bin}}/pytest tests/e2e/cluster/test_coming_and_going.py {{args}}

@@ -1,6 +1,6 @@
 """Up and down, also after being killed. They take the shared cluster away, so they run only when asked for.
 
-DOORWARD_TEST_RESTART=yes .venv/bin/pytest tests/e2e/cluster/test_coming_and_going.py
+DOORWARD_TEST_DESTROY=yes .venv/bin/pytest tests/e2e/cluster/test_coming_and_going.py
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from devcluster.settings import HACK, NAME, layout
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif(os.environ.get("DOORWARD_TEST_RESTART") != "yes", reason="takes the cluster away"),
+    pytest.mark.skipif(os.environ.get("DOORWARD_TEST_DESTROY") != "yes", reason="takes the cluster away"),
 ]
 
 COMMAND = HACK / "cluster"
