@@ -22,7 +22,7 @@ async def recall(ledger: Ledger, context: Context, about: Resource) -> Context:
     parent = await recall(ledger, context.parent, about) if context.parent else None
     wanted = policy.wanted(context)
     if not (wanted.outcomes or wanted.usage or wanted.roles):
-        return replace(context, parent=parent)
+        return context if parent is context.parent else replace(context, parent=parent)
     facts = await asyncio.to_thread(_recalled, ledger, context, wanted, about)
     return replace(context, parent=parent, facts=facts)
 

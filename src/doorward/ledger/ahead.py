@@ -56,8 +56,8 @@ class Ahead:
 
     def read(self, channel: Channel, statements: Statements, wishes: Iterable[Wanted]) -> None:
         """Ask everything in one round trip; nothing where there are none."""
-        groups = _groups(channel, statements, wishes) if channel.distant else []
-        if not groups:
+        look = channel.look
+        if look is None or not (groups := _groups(channel, statements, wishes)):
             return
         questions = [
             Question(
@@ -67,7 +67,7 @@ class Ahead:
             )
             for group in groups
         ]
-        for group, found in zip(groups, channel.look(questions), strict=True):
+        for group, found in zip(groups, look(questions), strict=True):
             self._keep(group, found)
 
     def _keep(self, group: _Group, found: Iterable[Values]) -> None:

@@ -26,9 +26,6 @@ _GOOD: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 class Channel(Protocol):
     """The way to the database of one connection."""
 
-    distant: bool
-    """Whether an answer costs a round trip."""
-
     def tell(self, text: str, values: Values = ()) -> None:
         """Execute, at the latest before the next answer."""
 
@@ -42,10 +39,11 @@ class Channel(Protocol):
         """The form in which a row waits for `fill` or `look`. Raises `ValueError` for what has none."""
 
     def fill(self, text: str, rows: Sequence[Values]) -> None:
-        """Write rows with the one statement that `bulk.insert` made, at the latest before the next answer."""
+        """Write rows with the statement of `Statements.filling`, at the latest before the next answer."""
 
-    def look(self, questions: Sequence[Question]) -> list[list[Values]]:
-        """Ask everything at once; all rows of each."""
+    @property
+    def look(self) -> Looking | None:
+        """Asks everything at once; None where an answer costs no round trip, so that nothing is gained."""
 
     def commit(self) -> None:
         """Make everything durable; raises unless it is."""
@@ -56,17 +54,21 @@ class Channel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One statement that `bulk.lookup` made, for many keys."""
+    """One statement that `Statements.lookup` gives, for many keys."""
 
     text: str
     keys: Sequence[Values]
     decoders: Sequence[Decoder]
 
 
+Looking = Callable[[Sequence[Question]], list[list[Values]]]
+"""Asks everything at once; all rows of each."""
+
+
 class Direct:
     """Each statement by itself: SQLite has no round trips."""
 
-    distant = False
+    look = None
 
     def __init__(self, connection: Any) -> None:
         self._cursor = connection.cursor()
@@ -92,10 +94,6 @@ class Direct:
         """See `Channel`."""
         self._cursor.executemany(text, rows)
 
-    def look(self, questions: Sequence[Question]) -> list[list[Values]]:
-        """Nothing is gained by asking SQLite ahead."""
-        raise NotImplementedError
-
     def commit(self) -> None:
         """See `Channel`."""
         self._cursor.execute("COMMIT")
@@ -108,8 +106,6 @@ class Direct:
 
 class Pipeline:
     """Statements of PostgreSQL, prepared once per connection, answered when somebody asks."""
-
-    distant = True
 
     def __init__(self, connection: Any) -> None:
         self._wire: pq.abc.PGconn = connection.pgconn

@@ -10,6 +10,8 @@ from doorward.ledger.schema import REVOCATIONS
 from doorward.ledger.transaction import Transaction
 
 EVERYTHING: Final = "everything"
+_NAMESPACE, _ROLE, _TASK = "namespace:", "role:", "task:"
+"""How these subjects begin, in Python and in SQL."""
 
 _REVOKED: Final = (
     select(REVOCATIONS.c.uid)
@@ -32,9 +34,9 @@ def covering(
     home = of_namespace + literal_column("'/'", Text)
     subjects = (
         literal_column(f"'{EVERYTHING}'", Text),
-        literal_column("'namespace:'", Text) + of_namespace,
-        literal_column("'role:'", Text) + home + role_name,
-        literal_column("'task:'", Text) + home + task_name,
+        literal_column(f"'{_NAMESPACE}'", Text) + of_namespace,
+        literal_column(f"'{_ROLE}'", Text) + home + role_name,
+        literal_column(f"'{_TASK}'", Text) + home + task_name,
     )
     covered = exists().where(REVOCATIONS.c.subject.in_(subjects))
     return case((covered, literal_column("1", Integer)), else_=literal_column("0", Integer))
@@ -42,17 +44,17 @@ def covering(
 
 def namespace(name: str) -> str:
     """The subject of all tasks of a namespace."""
-    return f"namespace:{name}"
+    return f"{_NAMESPACE}{name}"
 
 
 def role(of_namespace: str, name: str) -> str:
     """The subject of all tasks in a role."""
-    return f"role:{of_namespace}/{name}"
+    return f"{_ROLE}{of_namespace}/{name}"
 
 
 def task(of_namespace: str, name: str) -> str:
     """The subject of the tasks of one name."""
-    return f"task:{of_namespace}/{name}"
+    return f"{_TASK}{of_namespace}/{name}"
 
 
 def capability(of_namespace: str, jti: str) -> str:

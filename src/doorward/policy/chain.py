@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any, Final
 
 from doorward.api.v1alpha1 import Rule
@@ -228,8 +227,5 @@ def _all_of(values: Sequence[Any]) -> Json:
     if not isinstance(values[0], list):
         smallest: Json = min(values)
         return smallest
-    items: list[Json] = []
-    for item in chain.from_iterable(values):
-        if item not in items:
-            items.append(item)
-    return items
+    items: list[Json] = [item for value in values for item in value]
+    return [item for number, item in enumerate(items) if item not in items[:number]]
