@@ -56,16 +56,23 @@ async def prove(door: Door) -> None:
     await once_ready(attempt)
 
 
-async def until_code(attempt: Callable[[], Any], code: Code, seconds: float = 60.0) -> None:
-    """Wait until an attempt is refused with this code."""
+async def until_refused(
+    attempt: Callable[[], Any], fits: Callable[[Refusal], bool], seconds: float = 60.0
+) -> Refusal:
+    """Wait until an attempt is refused in the way that fits."""
     async with asyncio.timeout(seconds):
         while True:
             try:
                 await attempt()
             except Refusal as refusal:
-                if refusal.code is code:
-                    return
+                if fits(refusal):
+                    return refusal
             await asyncio.sleep(0)
+
+
+async def until_code(attempt: Callable[[], Any], code: Code, seconds: float = 60.0) -> None:
+    """Wait until an attempt is refused with this code."""
+    await until_refused(attempt, lambda refusal: refusal.code is code, seconds)
 
 
 async def redeem(

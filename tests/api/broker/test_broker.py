@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from attempts import ARGS, code_of, hands_token, once_ready, prove, redeem, until_code
+from attempts import ARGS, code_of, hands_token, once_ready, prove, redeem, until_code, until_refused
 from authority import Authority
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from waiting import until
@@ -29,16 +29,9 @@ from doorward.render import History
 pytestmark = pytest.mark.api
 
 
-async def until_told(attempt: Callable[[], Any], detail: str, seconds: float = 60.0) -> None:
+async def until_told(attempt: Callable[[], Any], detail: str) -> None:
     """Wait until an attempt is refused with this sentence."""
-    async with asyncio.timeout(seconds):
-        while True:
-            try:
-                await attempt()
-            except Refusal as refusal:
-                if detail in refusal.detail:
-                    return
-            await asyncio.sleep(0)
+    await until_refused(attempt, lambda refusal: detail in refusal.detail)
 
 
 async def test_a_live_door_opens_decides_and_its_connector_redeems(
@@ -117,16 +110,9 @@ async def test_a_pod_that_was_changed_opens_nothing(running: Any, place: Any) ->
     assert refusal.code == Code.UNAVAILABLE
 
 
-async def differing(attempt: Callable[[], Any], seconds: float = 60.0) -> Refusal:
+async def differing(attempt: Callable[[], Any]) -> Refusal:
     """The refusal that names a difference; what comes before it is the broker's start."""
-    async with asyncio.timeout(seconds):
-        while True:
-            try:
-                await attempt()
-            except Refusal as refusal:
-                if "renders to" in refusal.detail:
-                    return refusal
-            await asyncio.sleep(0)
+    return await until_refused(attempt, lambda refusal: "renders to" in refusal.detail)
 
 
 async def test_a_deleted_task_gets_nothing_at_once(running: Any, place: Any) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from lines import Message, split
+from untilended import until_ended
 
 from doorward.serving import tls_context
 
@@ -91,11 +92,7 @@ async def main(certificate: str, key: str) -> None:
     """Serve until standard input ends."""
     tls = tls_context(Path(certificate), Path(key)).context
     server = await asyncio.get_running_loop().create_server(Forge, "127.0.0.1", 0, ssl=tls)
-    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
-    sys.stdout.flush()
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ended.set)
-    await ended.wait()
+    await until_ended(server.sockets[0].getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import Any
 from admissionworld import OPERATOR
 from aiohttp import web
 from questions import connectors, role, settings, tasks
+from untilended import until_ended
 
 from doorward.kube import Change, ChangeType
 from doorward.serving import listening, tls_context
@@ -82,11 +83,7 @@ async def main(which: str, folder: str, count: str, core: str = "") -> None:
     if core:
         os.sched_setaffinity(0, {int(core)})
     async with {"full": full, "bare": bare}[which](Path(folder), int(count)) as port:
-        sys.stdout.write(f"{port}\n")
-        sys.stdout.flush()
-        ended = asyncio.Event()
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ended.set)
-        await ended.wait()
+        await until_ended(port)
 
 
 if __name__ == "__main__":
