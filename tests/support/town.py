@@ -159,6 +159,11 @@ class Town:
         self.looks += 1
         return [item for item in self.taken_back if item["metadata"]["namespace"] == namespace]
 
+    async def grant(self, namespace: str, name: str) -> Object | None:
+        """See `Cluster`."""
+        self._up()
+        return copy.deepcopy(self.grants.get((namespace, name)))
+
     async def make_grant(self, body: Object) -> Object:
         """See `Cluster`."""
         self._up()
@@ -207,6 +212,8 @@ class World:
     def tell(self, resource: Resource, found: Object, *, gone: bool = False) -> None:
         """News from an informer; what follows is left to the caller."""
         kind = ChangeType.GONE if gone else ChangeType.PRESENT
+        if gone and resource is resources.GRANTS:
+            self.town.grants.pop((found["metadata"]["namespace"], found["metadata"]["name"]), None)
         self.follow_ups = self.broker.facts.apply(resource, Change(kind, found))
         self.broker.clerk.heard(resource, Change(kind, found))
 

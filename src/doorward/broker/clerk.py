@@ -164,10 +164,19 @@ class Clerk:
     async def _vanished(self, key: Key, row: GrantRow | None) -> None:
         self._live.discard(key)
         self._drifting.pop(key, None)
-        if row is not None and row.uid is not None:
-            after = await self.ledger.gone(row.uid)
-            if after is not None:
-                self.changed(after, row)
+        if row is None or row.uid is None or row.gone_at is not None:
+            return
+        if await self._is_there(key, row.uid):
+            self._again.add(key)
+            return
+        after = await self.ledger.gone(row.uid)
+        if after is not None:
+            self.changed(after, row)
+
+    async def _is_there(self, key: Key, uid: str) -> bool:
+        """Asked live: a Grant that was just made is in the ledger before the watch has told of it."""
+        found = await self.parking.cluster.grant(*key)
+        return found is not None and found["metadata"]["uid"] == uid
 
     async def _present(self, key: Key, grant: Grant, row: GrantRow | None) -> None:
         policy_hash = await self._policy_hash(grant)

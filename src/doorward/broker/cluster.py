@@ -41,6 +41,9 @@ class Cluster(Protocol):
     async def revocations(self, namespace: str) -> list[Object]:
         """The Revocations of a namespace as they are now."""
 
+    async def grant(self, namespace: str, name: str) -> Object | None:
+        """The Grant as it is now."""
+
     async def make_grant(self, body: Object) -> Object:
         """The Grant as it was made, or the one that has its name already."""
 
@@ -72,6 +75,10 @@ class Live:
     async def revocations(self, namespace: str) -> list[Object]:
         """See `Cluster`."""
         return await _answered(self._revocations(namespace))
+
+    async def grant(self, namespace: str, name: str) -> Object | None:
+        """See `Cluster`."""
+        return await _answered(self._client.find(resources.GRANTS, name, namespace))
 
     async def make_grant(self, body: Object) -> Object:
         """See `Cluster`."""

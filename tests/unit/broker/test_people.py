@@ -398,12 +398,25 @@ async def test_a_deleted_grant_lets_the_agent_ask_anew(world: World) -> None:
         await answer(world, grant, old, approval(grant, "carol"))
         world.tell(resources.GRANTS, grant, gone=True)
         gone = await settle(world, grant)
-        del world.town.grants[NAMESPACE, grant["metadata"]["name"]]
         world.town.made_at = stamp(system() + 5)
         anew = await asked(world, door)
 
         assert anew["metadata"]["name"] == grant["metadata"]["name"]
         assert (gone, await settle(world, anew)) == ("revoked", "pending")
+
+
+async def test_a_grant_is_not_gone_before_the_watch_has_told_of_it(world: World) -> None:
+    """It is in the ledger as soon as it is made; only a live look says that it was deleted."""
+    async with world.door() as door:
+        await opened(world, door)
+        refusal = await denied(door.decide("code", "issue.comment", ARGS))
+        name = str(refusal.members["grant"])
+        grant = world.town.grants[NAMESPACE, name]
+        early = await settle(world, grant)
+        del world.town.grants[NAMESPACE, name]
+        late = await settle(world, grant)
+
+    assert (early, late) == ("pending", "revoked")
 
 
 async def test_silence_is_denial(world: World) -> None:
