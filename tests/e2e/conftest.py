@@ -73,7 +73,10 @@ def _python(site: Site, program: str) -> dict[str, Any]:
     """The example image running a program of ours: a file of tests/e2e/agents or source text."""
     source = (PROGRAMS / program).read_text() if program.endswith(".py") else program
     pieces = [source[at : at + PIECE] for at in range(0, len(source), PIECE)]
-    runner = "import sys; exec(compile(''.join(sys.argv[1:]), 'agent', 'exec'))"
+    runner = (
+        "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143));"  # not by itself: PID 1
+        " exec(compile(''.join(sys.argv[1:]), 'agent', 'exec'))"
+    )
     return {
         "image": install.agent_image(site),
         "command": ["python3", "-u", "-c", runner],
