@@ -50,11 +50,11 @@ api-minors *args:
 e2e *args:
     {{bin}}/pytest tests/e2e {{args}}
 
-# ledger, actions and revocation in one run, and a table of what is promised: four minutes, on a quiet machine
+# ledger, actions and revocation in one run, and a table of what is promised: five minutes, on a quiet machine
 bench:
     PYTHONPATH=hack:tests/support:tests/bench:tests/bench/revocation {{python}} tests/bench
 
-# what the whole path adds to an action and how many actions a second it carries, beside the same request sent straight
+# what the whole path adds to an action and how many actions a second it carries, beside the same request sent straight, and over the same hops with nothing in them
 bench-actions *args:
     PYTHONPATH=hack:tests/support:tests/bench:tests/bench/revocation {{python}} tests/bench/actions {{args}}
 

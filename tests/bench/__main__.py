@@ -1,7 +1,7 @@
 """`just bench`: ledger, actions and revocation one after the other, and at the end what was promised.
 
 Each benchmark is a program of its own and prints its own table; here they run with moderate settings, in
-about four minutes. Whoever wants to know one of them well runs it alone. What comes last is every figure
+about five minutes. Whoever wants to know one of them well runs it alone. What comes last is every figure
 that has a target in `targets.toml`, with the target and their ratio: 1 and above is as good as promised.
 """
 

@@ -19,14 +19,26 @@ class Target:
     unit: str
     more: bool
     """Whether more of it is better."""
-    must: float
+    must: float | None = None
+    """None for what says how others are to be read: it is no promise."""
     stretch: float | None = None
 
-    def ratio(self, found: float) -> float:
+    def ratio(self, found: float) -> float | None:
         """How many times as good as it must be; 1 and above is good enough, whichever way it counts."""
+        if self.must is None:
+            return None
         if self.more:
             return found / self.must
         return self.must / found if found > 0 else float("inf")
+
+    def row(self, found: float) -> str:
+        """A line of the table."""
+        line = f"{self.says:58}{f'{found:.{0 if self.more else 1}f} {self.unit}':>12}"
+        ratio = self.ratio(found)
+        if ratio is None:
+            return line
+        must = f"{'>=' if self.more else '<='} {self.must:g}"
+        return f"{line}{must:>10}{ratio:>8.2f}"
 
 
 def targets() -> dict[str, Target]:
@@ -37,11 +49,6 @@ def targets() -> dict[str, Target]:
 
 
 def table(found: Mapping[str, float]) -> list[str]:
-    """Figure, target and ratio, a line each, in the order of the targets; what has no target is left out."""
+    """Figure, target and ratio, a line each, as `targets.toml` orders them; what is not there is left out."""
     lines = [f"{'figure':58}{'measured':>12}{'must':>10}{'ratio':>8}"]
-    for name, target in targets().items():
-        if name in found:
-            must = f"{'>=' if target.more else '<='} {target.must:g}"
-            measured = f"{found[name]:.{0 if target.more else 1}f} {target.unit}"
-            lines.append(f"{target.says:58}{measured:>12}{must:>10}{target.ratio(found[name]):>8.2f}")
-    return lines
+    return lines + [target.row(found[name]) for name, target in targets().items() if name in found]

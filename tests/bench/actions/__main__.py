@@ -2,10 +2,11 @@
 
 Agents' requests go through real doors, a real broker with a real API server behind it, and a real
 connector to an upstream that answers at once, each in a process of its own and TLS on every hop but the
-agents'. In turns with that, the same request goes straight to the upstream. One client, sixteen, an open
-loop of 200 arrivals a second, and sixty-four clients; the medians of some passes count. An answer that is
-not the expected one ends the run, and so does a count that differs: comments that the upstream got,
-outcomes that the ledger holds.
+agents'. In turns with that, the same request goes straight to the upstream, and over a bare path: the same
+hops between as many processes that do nothing but pass it on. One client, sixteen, an open loop of 200
+arrivals a second, and sixty-four clients; the medians of some passes count. An answer that is not the
+expected one ends the run, and so does a count that differs: comments that the upstream got, outcomes that
+the ledger holds.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from caller import SEATS, Order
-from results import SHAPES, WAYS, Pass, figures, middles, report
+from results import SHAPES, WAYS, Pass, figures, report
 from sampling import told
 from street import Street, street
 
@@ -34,10 +35,11 @@ async def measured(made: Street, shape: str, way: str, words: Any) -> Pass:
     """One shape in one way: milliseconds, answers a second, and CPU milliseconds of each part an action."""
     clients, rate = SHAPES[shape]
     most = words.doors * SEATS
-    order = Order(way == "straight", min(clients, most), words.seconds, rate, size=words.size)
-    before = made.cpu_seconds()
+    direct = way == "straight"
+    order = Order(direct, made.ports[way], min(clients, most), words.seconds, rate, size=words.size)
+    before = made.cpu_seconds(way)
     result = await made.order(order)
-    used = made.cpu_seconds()
+    used = made.cpu_seconds(way)
     ordered = sorted(result.seconds)
     if not ordered:
         raise SystemExit(f"{shape}, {way}: nothing was answered in time; give it more --seconds")
@@ -109,7 +111,7 @@ def main() -> int:
     for file in sorted(words.profile.glob("*.json")) if words.profile else ():
         sys.stdout.write("\n".join(["", *told(file), ""]))
     if words.json:
-        words.json.write_text(json.dumps({"figures": figures(middles(passes)), "passes": passes}, indent=1))
+        words.json.write_text(json.dumps({"figures": figures(passes), "passes": passes}, indent=1))
     return 0
 
 

@@ -1,8 +1,8 @@
-"""`caller.py BUNDLE UPSTREAM_PORT DOOR_PORT...`: the load, in a process of its own.
+"""`caller.py BUNDLE`: the load, in a process of its own.
 
 Reads one order a line from standard input and prints one result a line, both JSON (`Order`, `Result`).
-The same request goes to the doors in turn or straight to the upstream: a comment, numbered, whose answer
-must be 201 with the very text, and from a door with its receipt. Anything else ends the process.
+The same request goes to doors in turn or straight to the upstream: a comment, numbered, whose answer must
+be 201 with the very text, and from a door with its receipt. Anything else ends the process.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class Order:
     """What to do."""
 
     direct: bool
-    """Whether to leave the doors out."""
+    """Whether to leave doors out."""
+    ports: Sequence[int]
+    """Of the upstream, or of the doors, which connections go to in turn."""
     clients: int
     """Connections; in a closed loop each asks again once it is answered."""
     seconds: float
@@ -72,10 +74,10 @@ class Caller:
     began: float = field(default_factory=time.perf_counter)
 
     @classmethod
-    async def at(cls, order: Order, ports: Sequence[int], bundle: str) -> Caller:
-        """With its connections, in turn to each port."""
+    async def at(cls, order: Order, bundle: str) -> Caller:
+        """With its connections."""
         tls = client_context(bundle) if order.direct else None
-        where = [ports[number % len(ports)] for number in range(order.clients)]
+        where = [order.ports[number % len(order.ports)] for number in range(order.clients)]
         return cls(order, [await Line.to(port, tls) for port in where], where)
 
     async def run(self) -> Result:
@@ -159,15 +161,13 @@ async def _until(due: float) -> None:
             await asyncio.Event().wait()
 
 
-async def main(bundle: str, upstream: int, doors: list[int]) -> None:
+async def main(bundle: str) -> None:
     """Carry out orders until standard input ends."""
     while line := await asyncio.to_thread(sys.stdin.readline):
-        order = Order(**json.loads(line))
-        caller = await Caller.at(order, [upstream] if order.direct else doors, bundle)
+        caller = await Caller.at(Order(**json.loads(line)), bundle)
         sys.stdout.write(json.dumps(asdict(await caller.run())) + "\n")
         sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    _, found, upstream_port, *door_ports = sys.argv
-    asyncio.run(main(Path(found).read_text(), int(upstream_port), [int(port) for port in door_ports]))
+    asyncio.run(main(Path(sys.argv[1]).read_text()))

@@ -1,4 +1,7 @@
-"""Every part of the path in a process of its own, around a broker that is there already."""
+"""Every part of the path in a process of its own, around a broker that is there already.
+
+Beside them stands the bare path: as many processes, which lead to the same upstream with nothing in them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,8 +42,10 @@ class Street:
     caller: Part
     forge: int
     """Port of the upstream."""
-    pids: dict[str, list[int]] = field(default_factory=dict)
-    """Part -> its processes."""
+    ports: dict[str, list[int]]
+    """Way -> where its requests go to."""
+    pids: dict[str, dict[str, list[int]]]
+    """Way -> part -> its processes."""
 
     async def order(self, order: Order) -> Result:
         """Have the load made. Raises `SystemExit` when an answer was not the expected one."""
@@ -51,9 +56,9 @@ class Street:
         async with self.made.http.get(f"https://127.0.0.1:{self.forge}/") as answer:
             return int((await answer.json())["comments"])
 
-    def cpu_seconds(self) -> dict[str, float]:
-        """Processor time that each part has used."""
-        return {part: sum(map(_cpu_seconds, pids)) for part, pids in self.pids.items()}
+    def cpu_seconds(self, way: str) -> dict[str, float]:
+        """Processor time that each part of this way has used."""
+        return {part: sum(map(_cpu_seconds, pids)) for part, pids in self.pids[way].items()}
 
 
 @asynccontextmanager
@@ -69,8 +74,9 @@ async def street(folder: Path, doors: int, under: Under) -> AsyncIterator[Street
             keepers = [await start.door(number) for number in range(doors)]
             await _ready(made.http, ops)
             # Not in this thread: the canaries live in it, and a door's first report is about them.
-            ports = [await asyncio.to_thread(_port, keeper) for keeper in keepers]
-            caller = start.part("caller", "caller.py", str(made.authority.bundle_file), str(forge[1]), *ports)
+            ports = [int(await asyncio.to_thread(_port, keeper)) for keeper in keepers]
+            bare = await asyncio.to_thread(start.bare, forge[1], doors)
+            caller = start.part("caller", "caller.py", str(made.authority.bundle_file))
             pids = {
                 **made.pids,
                 "connector": [connector.pid],
@@ -78,8 +84,22 @@ async def street(folder: Path, doors: int, under: Under) -> AsyncIterator[Street
                 "upstream": [forge[0].pid],
                 "load": [caller.pid],
             }
-            yield Street(made, caller, forge[1], pids)
+            yield Street(
+                made,
+                caller,
+                forge[1],
+                {"straight": [forge[1]], "bare": bare.ports, "through": ports},
+                {"straight": pids, "bare": pids | bare.pids, "through": pids},
+            )
             await asyncio.to_thread(stack.close)
+
+
+@dataclass(frozen=True)
+class _Bare:
+    """The bare path: ports of its doors, and part -> its processes."""
+
+    ports: list[int]
+    pids: dict[str, list[int]]
 
 
 @dataclass(frozen=True)
@@ -100,8 +120,22 @@ class _Starting:
         return process
 
     def forge(self) -> tuple[Part, int]:
-        process = self.part("upstream", "forge.py", *map(str, self.made.authority.issue("forge.test")))
+        process = self.part("upstream", "forge.py", *self._issued("forge.test"))
         return process, int(_port(process))
+
+    def bare(self, forge: int, doors: int) -> _Bare:
+        bundle = str(self.made.authority.bundle_file)
+        broker = self.part("bare-broker", "bare.py", bundle, "broker", *self._issued("bare-broker"))
+        asked = _port(broker)
+        hands = ("connector", *self._issued("bare-connector"), asked, str(forge))
+        connector = self.part("bare-connector", "bare.py", bundle, *hands)
+        words = ("door", asked, _port(connector))
+        keepers = [self.part(f"bare-door-{number}", "bare.py", bundle, *words) for number in range(doors)]
+        pids = {"broker": [broker.pid], "connector": [connector.pid], "doors": [one.pid for one in keepers]}
+        return _Bare([int(_port(keeper)) for keeper in keepers], pids)
+
+    def _issued(self, name: str) -> list[str]:
+        return [str(path) for path in self.made.authority.issue(name)]
 
     async def door(self, number: int) -> Part:
         address = f"127.0.1.{number + 1}"
