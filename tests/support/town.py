@@ -212,8 +212,10 @@ class World:
     def tell(self, resource: Resource, found: Object, *, gone: bool = False) -> None:
         """News from an informer; what follows is left to the caller."""
         kind = ChangeType.GONE if gone else ChangeType.PRESENT
-        if gone and resource is resources.GRANTS:
-            self.town.grants.pop((found["metadata"]["namespace"], found["metadata"]["name"]), None)
+        if resource is resources.GRANTS:
+            key = (found["metadata"]["namespace"], found["metadata"]["name"])
+            self.town.grants.pop(key, None)
+            self.town.grants |= {} if gone else {key: found}
         self.follow_ups = self.broker.facts.apply(resource, Change(kind, found))
         self.broker.clerk.heard(resource, Change(kind, found))
 

@@ -194,9 +194,15 @@ class Clerk:
         self.show(grant, row, answers)
 
     async def _taken_in(self, grant: Grant, policy_hash: str | None) -> GrantRow | None:
-        """The row of an object that is new to the ledger; None while its task is not known here."""
-        task = self.facts.tasks.get(grant.spec.task.uid)
+        """The row of an object that is new to the ledger; None while its task is not known here.
+
+        Nor where the object is not there any more: another broker may have heard of its end, and have
+        asked again under the same name, before the watch told us.
+        """
+        task, metadata = self.facts.tasks.get(grant.spec.task.uid), grant.metadata
         if task is None or policy_hash is None:
+            return None
+        if not await self._is_there((metadata.namespace, metadata.name), metadata.uid):
             return None
         row = await self.parking.take_in(grant, policy_hash, task.spec.requested_by or "")
         return self.changed(row)

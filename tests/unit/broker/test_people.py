@@ -419,6 +419,24 @@ async def test_a_grant_is_not_gone_before_the_watch_has_told_of_it(world: World)
     assert (early, late) == ("pending", "revoked")
 
 
+async def test_a_grant_that_has_gone_does_not_come_back_in_place_of_the_next(world: World) -> None:
+    """Another broker heard of the end first and asked again; our watch still shows the one before."""
+    async with world.door() as door:
+        await opened(world, door)
+        before = await asked(world, door)
+        await world.ledger.gone(before["metadata"]["uid"])
+        del world.town.grants[NAMESPACE, before["metadata"]["name"]]
+        refusal = await denied(door.decide("code", "issue.comment", ARGS))
+        after = world.town.grants[NAMESPACE, str(refusal.members["grant"])]
+        early = await settle(world, before)
+        known = world.ledger.reader.grant(NAMESPACE, after["metadata"]["name"])
+        world.tell(resources.GRANTS, after)
+
+        assert known is not None
+        assert (known.uid, early) == (after["metadata"]["uid"], "pending")
+        assert await settle(world, after) == "pending"
+
+
 async def test_silence_is_denial(world: World) -> None:
     """The time to answer is the ledger's; the sweep tells everybody."""
     told = []
