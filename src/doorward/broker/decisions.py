@@ -128,10 +128,10 @@ class Decider:
         return [_row(row, used) for row in rows]
 
     async def gather(self, opened: Open, connector: str, wanted: ActionRequest | None = None) -> Context:
-        """Everything that the policy may look at. Raises `Refusal(task_ended)` without the task."""
+        """Everything that the policy may look at. Raises the `Refusal` of its absence without the task."""
         task = self.facts.tasks.get(opened.session.task_uid)
         if task is None:
-            raise Refusal(Code.TASK_ENDED, "the task was deleted", ask="apply a new task")
+            raise self.facts.absence(opened.session.task_uid)
         context = await self.gatherer.context(task, opened.pinned_role, connector)
         about = _asked(wanted, context).resource if wanted else {}
         return await recall(self.ledger, context, about)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from doorward.api.v1alpha1 import AgentRole, AgentTask, Approval, Connector, Grant, Revocation, Thaw
-from doorward.errors import Refusal
+from doorward.errors import Code, Refusal
 from doorward.kube import Change, ChangeType, Object, Resource, resources
 from doorward.ledger import TaskRow, ThawRequest, revocations
 from doorward.render import is_enrolled
@@ -109,6 +109,14 @@ class Facts:
         """
         return next((self._ended[uid] for uid in uids if uid in self._ended), None)
 
+    def absence(self, task_uid: str) -> Refusal:
+        """The no to a task that is not followed: over where news said so, else only not heard of yet."""
+        if task_uid in self._ended:
+            return Refusal(Code.TASK_ENDED, self._ended[task_uid], ask="apply a new task")
+        return Refusal(
+            Code.UNAVAILABLE, "the broker has not heard of the task yet", ask="try again in a second"
+        )
+
     def serving(self, namespace: str, service: str) -> list[Connector]:
         """The Connectors whose Service, and so whose service account, this is."""
         return [
@@ -149,7 +157,7 @@ class Facts:
         Without `namespace` judged by the tasks there are, with it by the pods of that namespace.
         """
         if namespace is None:
-            return [EndTask(row.uid, "the task was deleted") for row in live if row.uid not in self.tasks]
+            return [self._ends(row.uid, "the task was deleted") for row in live if row.uid not in self.tasks]
         return [
             EndTask(row.uid, "the pod is gone")
             for row in live
@@ -164,13 +172,14 @@ class Facts:
         uid = str(found["metadata"]["uid"])
         if not present or "deletionTimestamp" in found["metadata"]:
             self.tasks.pop(uid, None)
-            self._remember(uid, "the task was deleted")
-            return [EndTask(uid, "the task was deleted")]
+            return [self._ends(uid, "the task was deleted")]
         task = _parsed(AgentTask, found)
         _keep(self.tasks, uid, task)
-        if task is None:
-            return [EndTask(uid, "the task cannot be read")]
-        return []
+        return [self._ends(uid, "the task cannot be read")] if task is None else []
+
+    def _ends(self, uid: str, reason: str) -> EndTask:
+        self._remember(uid, reason)
+        return EndTask(uid, reason)
 
     def _pod(self, found: Object, *, present: bool) -> list[Consequence]:
         """A pod that is told as gone after a gap has no owner references: they are remembered."""

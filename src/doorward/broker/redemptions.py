@@ -222,7 +222,7 @@ def standing(facts: Facts, found: Capability) -> Refusal | None:
     if not facts.enrolled(namespace):
         return Refusal(Code.TASK_ENDED, "the namespace is not enrolled any more")
     if found.subject not in facts.tasks and found.subject != BROKER:
-        return Refusal(Code.TASK_ENDED, "the task was deleted", ask="apply a new task")
+        return facts.absence(found.subject)
     return None
 
 

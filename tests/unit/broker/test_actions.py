@@ -300,6 +300,21 @@ async def test_news_stop_redemptions_before_they_are_written_down(world: World, 
     assert [body["code"] for body in bodies(world, "redemption.refused")] == [code]
 
 
+async def test_a_task_that_is_not_heard_of_yet_is_not_taken_for_over(world: World) -> None:
+    """Its session opened by live looks; until the watch tells of it the answer is no, but not for good."""
+    async with world.door() as door:
+        await opened(world, door)
+        decision = await door.decide("code", "issue.comment", ARGS)
+        heard = dict(world.broker.facts.tasks)
+        world.broker.facts.tasks.clear()
+        early = await denied(door.decide("code", "issue.comment", ARGS))
+        _, answer = await world.redeem(decision.capability, world.hands_token())
+        world.broker.facts.tasks.update(heard)
+        status, _ = await world.redeem(decision.capability, world.hands_token())
+
+    assert (early.code, answer["code"], status) == (Code.UNAVAILABLE, "unavailable", 200)
+
+
 async def test_a_revoked_capability_is_stopped_by_the_news(world: World) -> None:
     """One capability can be taken back, and no other with it."""
     async with world.door() as door:
