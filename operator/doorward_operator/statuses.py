@@ -9,9 +9,12 @@ from typing import Final
 from doorward.api.v1alpha1 import AgentTaskStatus, Condition, ConditionType, Phase, merge
 from doorward_operator import pods
 from doorward_operator.pods import Finding
+from doorward_operator.reasons import Reason
 
 _STICKY: Final = frozenset({ConditionType.RUNNING, ConditionType.FENCE_PROVEN})
 """Conditions whose message stays with the reason: kubelet and scheduler reword theirs all the time."""
+_EXACT: Final = frozenset({Reason.POD_REFUSED})
+"""Reasons whose latest message counts: a pod may be refused for one thing first, and for another later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def _condition(
 ) -> Condition:
     message, reason = verdict.finding.message, verdict.finding.reason
     known = next((item for item in before.conditions if item.type == kind), None)
-    if known is not None and kind in _STICKY and known.reason == reason:
+    if known is not None and kind in _STICKY and known.reason == reason and reason not in _EXACT:
         message = known.message
     return Condition(
         type=kind,

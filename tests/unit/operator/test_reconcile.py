@@ -334,6 +334,20 @@ def test_a_refused_pod_is_explained(make_observed: MakeObserved, settings: Rende
     assert [note.reason for note in plan.notes] == [EventReason.POD_REFUSED]
 
 
+def test_a_refused_pod_is_explained_as_it_was_refused_last(
+    make_observed: MakeObserved, settings: RenderSettings
+) -> None:
+    """Admission that had not heard of the task yet is no explanation for a pod that somebody changes."""
+    first = reconcile(task(), make_observed(rejection="not known here (yet)"), NOW, settings)
+    assert first.status is not None
+    written = task(**first.status.model_dump(mode="json", by_alias=True, exclude_none=True))
+    then = reconcile(written, make_observed(rejection="/spec/volumes is not its own"), NOW + 9, settings)
+
+    assert then.status is not None
+    assert "/spec/volumes" in str(then.status.conditions)
+    assert then.notes == ()
+
+
 def test_a_task_that_cannot_be_read_says_so() -> None:
     """A spec from a later version is not half understood."""
     plan = unparsable(task().status, 1, Refusal(Code.MALFORMED, "spec.later: not known"), NOW)
