@@ -13,7 +13,7 @@ class Kubectl:
     """kubectl bound to one kubeconfig."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        self._argv = (str(tools.path("kubectl")), "--kubeconfig", str(kubeconfig), "--request-timeout=10s")
+        self._argv = (str(tools.path("kubectl")), "--kubeconfig", str(kubeconfig), "--request-timeout=60s")
         self._env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
 
     def __call__(self, *argv: str, stdin: str | None = None) -> str:

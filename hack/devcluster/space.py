@@ -46,8 +46,15 @@ class Space:
 
     def running(self, name: str) -> str:
         """Wait until a pod is ready; its address."""
-        self.kubectl("-n", self.name, "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=9s")
-        return str(self.kubectl.get("-n", self.name, "pod", name)["status"]["podIP"])
+
+        def address() -> str | None:
+            status = self.kubectl.get("-n", self.name, "pod", name)["status"]
+            ready = any(
+                (item["type"], item["status"]) == ("Ready", "True") for item in status.get("conditions", ())
+            )
+            return str(status["podIP"]) if ready else None
+
+        return until(address, f"{name} to be ready")
 
     def phase(self, name: str) -> str:
         """A pod's phase."""

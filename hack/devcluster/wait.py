@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T | None], what: str, seconds: float = 30.0, every: float = 0.1) -> T:
+def until(condition: Callable[[], T | None], what: str, seconds: float = 120.0, every: float = 0.1) -> T:
     """Call `condition` until its answer is truthy and return that answer.
 
     Exceptions of the kinds that "not yet" causes (`OSError`, `RuntimeError`) count as no.

@@ -46,7 +46,7 @@ def _story(site: Site) -> None:
     tasks.remove(site, TASK)
     _apply(site, EXAMPLES / "task-issue-7.yaml", {"probes": outside.targets(site, neighbour)})
     _head("The agent works; this is what it says")
-    task = tasks.finished(site, TASK, seconds=180)
+    task = tasks.finished(site, TASK, seconds=300)
     print(textwrap.indent(tasks.said(site, TASK), "  | "))
     _claim("the task is complete", task["status"]["phase"] in {"Complete", "Succeeded"})
     _head("The forge has one more comment, by the connector's account; the agent never had a token")
@@ -77,7 +77,7 @@ def _secret(site: Site) -> None:
 
 def _evidence(site: Site, uid: str) -> None:
     _head("The ledger has the whole story")
-    events = ledger.events(site, uid)
+    events = ledger.settled(site, uid)
     for event in events:
         about = " ".join(str(event[key]) for key in ("action", "code", "outcome") if event.get(key))
         print(f"  {event['seq']:>5} {event['event']:22} {about}")

@@ -119,7 +119,7 @@ def operator_settled(site: Site) -> None:
         names = {pod["metadata"]["name"] for pod in pods(site, "operator")}
         return any(lease.get("holderIdentity", "").startswith(name) for name in names)
 
-    wait.until(led, "an operator leads", 60)
+    wait.until(led, "an operator leads", 240)
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def stopped(site: Site, workload: str, namespace: str) -> Iterator[None]:
     def gone() -> bool:
         return not site.kubectl.get("pods", "-n", namespace, "-l", labels)["items"]
 
-    wait.until(gone, f"{workload} has no pods", 90)
+    wait.until(gone, f"{workload} has no pods", 240)
     try:
         yield
     finally:
@@ -241,7 +241,7 @@ def _rolled(site: Site, workload: str, namespace: str) -> None:
         updated = status.get("updatedReplicas", 0) == wanted == status.get("replicas", 0)
         return bool(current and updated and status.get("readyReplicas", 0) == wanted)
 
-    wait.until(ready, f"{workload} is rolled out", 180, every=0.5)
+    wait.until(ready, f"{workload} is rolled out", 300, every=0.5)
 
 
 def _upgrade(

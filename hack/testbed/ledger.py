@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from devcluster import wait
 from devcluster.commands import CommandError
 from testbed.site import SYSTEM, Site
 
@@ -23,8 +24,21 @@ _READ = (
 
 
 def events(site: Site, task_uid: str) -> list[dict[str, Any]]:
-    """Every event of one task, oldest first."""
-    return [json.loads(line) for line in site.kubectl(*_READ, "--task", task_uid).splitlines()]
+    """Every event of one task, oldest first. A broker that just starts is waited for."""
+    said = wait.until(lambda: [site.kubectl(*_READ, "--task", task_uid)], "the broker's evidence", 120)
+    return [json.loads(line) for line in said[0].splitlines()]
+
+
+def settled(site: Site, task_uid: str) -> list[dict[str, Any]]:
+    """The same once every redemption has its outcome: a connector may have to tell it again."""
+
+    def look() -> list[dict[str, Any]] | None:
+        found = events(site, task_uid)
+        names = [event["event"] for event in found]
+        told = names.count("outcome.reported") + names.count("outcome.lost")
+        return found if told >= names.count("capability.redeemed") else None
+
+    return wait.until(look, "the outcomes of a task", 240)
 
 
 def count(site: Site, task_uid: str, event: str) -> int:

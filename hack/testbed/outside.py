@@ -45,7 +45,7 @@ def neighbour(site: Site) -> str:
         status = site.kubectl.get("pod", "neighbour", "-n", NAMESPACE)["status"]
         return str(status["podIP"]) if status.get("phase") == "Running" and status.get("podIP") else None
 
-    return wait.until(address, "the neighbour runs", 60)
+    return wait.until(address, "the neighbour runs", 240)
 
 
 def targets(site: Site, neighbour_ip: str) -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ def probe(site: Site, found: list[dict[str, Any]]) -> dict[str, bool]:
         phase = site.kubectl.get("pod", name, "-n", NAMESPACE)["status"].get("phase")
         return phase in {"Succeeded", "Failed"}
 
-    wait.until(over, "the probes are done", 90)
+    wait.until(over, "the probes are done", 240)
     answers: dict[str, bool] = json.loads(site.kubectl("logs", name, "-n", NAMESPACE))
     site.kubectl("delete", "pod", name, "-n", NAMESPACE, "--wait=false")
     return answers
@@ -107,7 +107,7 @@ def _namespace(site: Site) -> None:
     def account() -> bool:
         return bool(site.kubectl.get("serviceaccounts", "-n", NAMESPACE)["items"])
 
-    wait.until(account, "the namespace has its default account", 30)
+    wait.until(account, "the namespace has its default account", 120)
 
 
 def _pod(site: Site, name: str, command: list[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from devcluster import wait
 from devcluster.commands import CommandError
 from testbed.site import AGENTS, Site
 
-FINAL = frozenset({"Complete", "Failed", "Succeeded"})
+FINAL = frozenset({"Complete", "Expired", "Failed", "Succeeded"})
 
 
 def manifest(name: str, role: str, agent: dict[str, Any], **spec: Any) -> dict[str, Any]:
@@ -32,13 +32,13 @@ def phase(site: Site, name: str) -> str:
     return str(get(site, name).get("status", {}).get("phase", ""))
 
 
-def finished(site: Site, name: str, seconds: float = 120) -> dict[str, Any]:
+def finished(site: Site, name: str, seconds: float = 300) -> dict[str, Any]:
     """Wait until the task is over and return it."""
     wait.until(lambda: phase(site, name) in FINAL, f"task {name} is over", seconds, every=0.3)
     return get(site, name)
 
 
-def pod_of(site: Site, name: str, seconds: float = 60) -> dict[str, Any]:
+def pod_of(site: Site, name: str, seconds: float = 240) -> dict[str, Any]:
     """Wait for the task's pod and return it."""
 
     def look() -> dict[str, Any] | None:
@@ -52,13 +52,16 @@ def pod_of(site: Site, name: str, seconds: float = 60) -> dict[str, Any]:
 def said(site: Site, name: str) -> str:
     """What the agent container of the task has printed."""
     pod = pod_of(site, name)["metadata"]["name"]
-    return site.kubectl("logs", pod, "-n", AGENTS, "-c", "agent")
+
+    def look() -> list[str]:
+        return [site.kubectl("logs", pod, "-n", AGENTS, "-c", "agent")]
+
+    return wait.until(look, f"the log of task {name}", 120)[0]
 
 
 def remove(site: Site, name: str) -> None:
     """Delete the task and wait until its pod is gone."""
-    site.kubectl("delete", "agenttask", name, "-n", AGENTS, "--ignore-not-found", "--wait=true")
-
+    site.kubectl("delete", "agenttask", name, "-n", AGENTS, "--ignore-not-found", "--wait=false")
     gone(site, name)
 
 
@@ -71,23 +74,32 @@ def refused(site: Site, *documents: dict[str, Any]) -> str:
     raise AssertionError("applied, and should not have been")
 
 
-def running(site: Site, name: str, seconds: float = 90) -> dict[str, Any]:
-    """Wait until the agent runs behind an open door and return the pod."""
+def running(site: Site, name: str, seconds: float = 240, door_restarts: int = 0) -> dict[str, Any]:
+    """Wait until the agent runs behind an open door and return the pod.
+
+    After `door_restarts` at least: what the kubelet says of a door that has just ended may be old.
+    """
 
     def look() -> dict[str, Any] | None:
         pod = pod_of(site, name, seconds)
         states = pod["status"].get("containerStatuses", []) + pod["status"].get("initContainerStatuses", [])
-        up = {state["name"] for state in states if "running" in state["state"] and state.get("started")}
-        return pod if {"agent", "door"} <= up else None
+        up = {
+            state["name"]: int(state["restartCount"])
+            for state in states
+            if "running" in state["state"] and state.get("started")
+        }
+        return pod if "agent" in up and up.get("door", -1) >= door_restarts else None
 
     return wait.until(look, f"task {name} runs", seconds, every=0.3)
 
 
-def gone(site: Site, name: str, seconds: float = 60) -> None:
+def gone(site: Site, name: str, seconds: float = 240) -> None:
     """Wait until the task and its pod are gone."""
 
     def look() -> bool:
-        found = site.kubectl.get("pods", "-n", AGENTS)["items"]
-        return not any(p["metadata"]["annotations"].get("doorward.dev/task") == name for p in found)
+        pods = site.kubectl.get("pods", "-n", AGENTS)["items"]
+        owners = {pod["metadata"].get("annotations", {}).get("doorward.dev/task") for pod in pods}
+        left = {task["metadata"]["name"] for task in site.kubectl.get("agenttasks", "-n", AGENTS)["items"]}
+        return name not in owners | left
 
     wait.until(look, f"task {name} is gone", seconds)

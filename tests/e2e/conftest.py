@@ -17,8 +17,18 @@ PROGRAMS = Path(__file__).parent / "agents"
 PIECE = 3500
 """Characters of a program that go into one argument; the API allows 4096."""
 
+LONGEST = 1200
+"""Seconds after which a test hangs: what is waited for has its own deadline, generous for busy machines."""
+
 Start = Callable[..., str]
 """Starts a task and returns its name: `start(program, role=..., input=...)`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test here the time that its deadlines need, unless it says how much."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONGEST))
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +51,8 @@ def start_shared(site: Site) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def sleeper(site: Site, start_shared: Start) -> str:
-    """A running task whose agent does nothing for ten minutes."""
-    name = start_shared("import threading; threading.Event().wait(600)")
+    """A running task whose agent does nothing for an hour."""
+    name = start_shared("pause(3600)", deadline="1h")
     tasks.running(site, name)
     return name
 
@@ -70,8 +80,12 @@ def _starter(site: Site) -> Iterator[Start]:
 
 
 def _python(site: Site, program: str) -> dict[str, Any]:
-    """The example image running a program of ours: a file of tests/e2e/agents or source text."""
+    """The example image running a program of ours: a file of tests/e2e/agents or source text.
+
+    Before it stands asking.py, so that all of them ask again where they were not answered yet.
+    """
     source = (PROGRAMS / program).read_text() if program.endswith(".py") else program
+    source = (PROGRAMS / "asking.py").read_text() + source
     pieces = [source[at : at + PIECE] for at in range(0, len(source), PIECE)]
     runner = (
         "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143));"  # not by itself: PID 1

@@ -18,6 +18,6 @@ def checked(site: Site) -> dict[str, Any]:
 
 def test_every_policy_type_checks(site: Site) -> None:
     """No expression names a field that the objects it is asked about do not have."""
-    found = until(lambda: checked(site), "the policies to be type-checked", seconds=30)
+    found = until(lambda: checked(site), "the policies to be type-checked", seconds=240)
 
     assert [name for name, warnings in found.items() if warnings] == []

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from devcluster import wait
 from testbed import install, tasks
 from testbed.site import AGENTS, Site
 
@@ -18,11 +19,15 @@ WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
 
 def _writes_about(site: Site, task: str) -> list[dict[str, Any]]:
-    """What the operator wrote that names the task, from the API server's audit log."""
+    """What the operator wrote that names the task, from the API server's audit log.
+
+    What was refused is no write: where the webhook has not heard of the task yet, the pod is asked for again.
+    """
     found = []
     for line in site.audit_log.read_text().splitlines():
         event = json.loads(line)
-        by_operator = event["user"]["username"] == OPERATOR and event["verb"] in WRITES
+        taken = event.get("responseStatus", {}).get("code", 500) < 300
+        by_operator = event["user"]["username"] == OPERATOR and event["verb"] in WRITES and taken
         reference = event.get("objectRef", {})
         if by_operator and reference.get("name", "").startswith(task) and reference["resource"] != "events":
             found.append(event)
@@ -51,7 +56,11 @@ def test_reconciling_again_writes_nothing(site: Site, sleeper: str) -> None:
         lists = [d.get("items", [d]) for d in documents]
         return [[i["metadata"]["resourceVersion"] for i in items] for items in lists]
 
-    before = versions()
+    def at_rest() -> list[Any] | None:
+        found = versions()
+        return found if tasks.phase(site, sleeper) == "Running" and versions() == found else None
+
+    before = wait.until(at_rest, "the running task to be told of", 120)
     install.restart(site, "deployment/doorward-operator")
     install.operator_settled(site)
 

@@ -53,7 +53,7 @@ def send(loot, extra):
     return json.loads(answer.read()).get("code", f"status {answer.status}")
 
 
-deadline = time.monotonic() + 240
+deadline = time.monotonic() + 500
 while not os.path.exists("/workspace/loot.json"):
     if time.monotonic() > deadline:
         sys.exit("no loot came")

@@ -124,5 +124,8 @@ def test_the_kernel_decides_as_the_plan_says(lab: Lab, case: Case) -> None:
     lab.load(compile_ruleset(case.state))
     with ThreadPoolExecutor(max_workers=30) as pool:
         found = dict(zip(connections, pool.map(lab.reaches, connections), strict=True))
+    late = [one for one in connections if planned[one] and not found[one]]
+    for one in late:  # an echo that came too late, on a busy machine, is none that was stopped
+        found[one] = until(lambda one=one: lab.reaches(one), f"{one} to pass", 20)
 
     assert planned == found
