@@ -50,7 +50,7 @@ api-minors *args:
 e2e *args:
     {{bin}}/pytest tests/e2e {{args}}
 
-# ledger, actions and revocation in one run, and a table of what is promised: five minutes, on a quiet machine
+# ledger, actions and revocation in one run, and a table of what is promised: six minutes, on a quiet machine
 bench:
     PYTHONPATH=hack:tests/support:tests/bench:tests/bench/revocation {{python}} tests/bench
 
@@ -87,7 +87,7 @@ fuzz-admission seconds="300":
 
 # durable decisions a second on SQLite and PostgreSQL, beside what the disk can do: a minute, on a quiet machine
 bench-ledger *args:
-    PYTHONPATH=tests/support:hack {{python}} tests/bench/ledger {{args}}
+    PYTHONPATH=tests/support:hack:tests/bench {{python}} tests/bench/ledger {{args}}
 
 # change the guards of admission one small place at a time, or a part of them ('doorward_webhooks.admission.fence*'): a test fails, or tests/mutants.toml says why not
 mutants *args:

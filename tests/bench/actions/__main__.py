@@ -6,7 +6,7 @@ agents'. In turns with that, the same request goes straight to the upstream, and
 hops between as many processes that do nothing but pass it on. One client, sixteen, an open loop of 200
 arrivals a second, and sixty-four clients; the medians of some passes count. An answer that is not the
 expected one ends the run, and so does a count that differs: comments that the upstream got, outcomes that
-the ledger holds.
+the ledger holds. `--fsync` lets the broker's disk take its time.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
+import slowdisk
 from caller import SEATS, Order
 from results import SHAPES, WAYS, Pass, figures, report
 from sampling import told
@@ -64,14 +66,19 @@ async def run(words: Any, folder: Path) -> list[Pass]:
     """All passes. Raises `SystemExit` when something was not as it must be."""
 
     def under(part: str) -> Sequence[str]:
-        return [_SCRIPT, str(words.profile / f"{part}.json")] if words.profile else []
+        slow = disk.words if disk and part == "broker" else ()
+        return [*slow, *([_SCRIPT, str(words.profile / f"{part}.json")] if words.profile else ())]
 
     passes = []
-    async with street(folder, words.doors, under) as made:
-        for _ in range(words.passes):
-            for shape in words.shapes or SHAPES:
-                passes += [await measured(made, shape, way, words) for way in WAYS]
-        await _check(made, passes, folder)
+    with ExitStack() as stack:
+        disk = stack.enter_context(slowdisk.made(words.fsync)) if words.fsync else None
+        async with street(folder, words.doors, under) as made:
+            if disk:
+                disk.check(*made.pids["through"]["broker"])
+            for _ in range(words.passes):
+                for shape in words.shapes or SHAPES:
+                    passes += [await measured(made, shape, way, words) for way in WAYS]
+            await _check(made, passes, folder)
     return passes
 
 
@@ -98,6 +105,7 @@ def main() -> int:
     parser.add_argument("--doors", type=int, default=8, help="tasks, each with its door")
     parser.add_argument("--size", type=int, default=1024, help="characters of a comment")
     parser.add_argument("--shapes", nargs="*", choices=SHAPES, help="only these")
+    parser.add_argument("--fsync", type=float, default=0.0, help="milliseconds longer for the broker's syncs")
     parser.add_argument("--json", type=Path, help="file for every single figure")
     parser.add_argument("--profile", type=Path, help="folder for where each process spends its CPU time")
     words = parser.parse_args()
@@ -111,7 +119,9 @@ def main() -> int:
     for file in sorted(words.profile.glob("*.json")) if words.profile else ():
         sys.stdout.write("\n".join(["", *told(file), ""]))
     if words.json:
-        words.json.write_text(json.dumps({"figures": figures(passes), "passes": passes}, indent=1))
+        words.json.write_text(
+            json.dumps({"figures": figures(passes, words.fsync), "passes": passes}, indent=1)
+        )
     return 0
 
 

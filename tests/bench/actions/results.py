@@ -56,9 +56,11 @@ def ratios(used: dict[str, dict[str, float]]) -> dict[str, float]:
     return {part: through[part] / bare[part] if bare[part] else 0.0 for part in (*OURS, "all")}
 
 
-def figures(passes: Sequence[Pass]) -> dict[str, float]:
-    """What has a row in the last table."""
+def figures(passes: Sequence[Pass], fsync: float = 0.0) -> dict[str, float]:
+    """What has a row in the last table; with a slow disk that is one figure, for one slowness."""
     found = middles(passes)
+    if fsync:
+        return {"actions-slow-disk": found[MANY]["through"]["rate"]} if fsync == 1 and MANY in found else {}
     added = {
         f"{name}-{figure}": found[shape]["added"][figure]
         for shape, name in NAMES.items()
@@ -84,13 +86,15 @@ def report(passes: Sequence[Pass], words: Any) -> Iterator[str]:
         f"{words.doors} doors of {SEATS} seats, so at most {most} clients; SQLite; comments of {words.size} "
         f"characters; buckets wide open; {words.passes} passes of {words.seconds:g} s, medians"
     )
+    if words.fsync:
+        yield f"each sync of the broker takes {words.fsync:g} ms longer"
     yield f"{'':12}{'':10}" + "".join(f"{title:>10}" for title in ("p50 ms", "p99 ms", "max ms", "/s"))
     for shape, rows in found.items():
         for way, row in rows.items():
             yield f"{shape:12}{way:10}" + "".join(f"{row[name]:10.2f}" for name in FIGURES if name in row)
     yield from _cpu(passes)
     yield ""
-    yield from table(figures(passes))
+    yield from table(figures(passes, words.fsync))
 
 
 def _cpu(passes: Sequence[Pass]) -> Iterator[str]:

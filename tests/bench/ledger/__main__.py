@@ -3,7 +3,8 @@
 Each client asks for one decision after the other in a closed loop, in a session of its own, with two
 reservations: one of its task and one, the same for all, of its role. In the same run stand two baselines:
 a file that is appended to and synced once per record, and the same ledger with one transaction per
-request. Passes alternate, the median counts, and an answer that is not a yes ends the run.
+request. Passes alternate, the median counts, and an answer that is not a yes ends the run. `--fsync` lets
+the disk take its time, for all of it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +25,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+import slowdisk
 from books import DOOR, PIN, Book
 from databases import Databases
 
@@ -84,6 +87,9 @@ def ledgers(folder: Path) -> Iterator[dict[str, str]]:
     with ExitStack() as stack:
         server = postgres.make()
         stack.callback(server.remove)
+        if disk := slowdisk.current():
+            disk.check(os.getpid())
+            disk.check(server.process.pid)  # type: ignore[union-attr]
         (folder / "ledger.db").unlink(missing_ok=True)
         yield {
             "SQLite": f"sqlite:///{folder / 'ledger.db'}",
@@ -134,10 +140,16 @@ def main() -> int:
     parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--folder", type=Path, help="where the files are; a temporary folder if left out")
+    parser.add_argument("--fsync", type=float, default=0.0, help="milliseconds longer for each sync")
     parser.add_argument("--json", type=Path, help="file for every single figure")
     arguments = parser.parse_args()
+    if arguments.fsync and slowdisk.current() is None:
+        with slowdisk.made(arguments.fsync) as disk:
+            return subprocess.run([sys.executable, *disk.words, *sys.argv], check=False).returncode
     where = (platform.platform(), f"Python {platform.python_version()}", f"{os.cpu_count()} cores")
     sys.stdout.write(f"{', '.join(where)}, load {os.getloadavg()[0]:.1f}\n")
+    if arguments.fsync:
+        sys.stdout.write(f"each sync takes {arguments.fsync:g} ms longer\n")
     with tempfile.TemporaryDirectory() as folder:
         found = run(arguments.folder or Path(folder), arguments.passes, arguments.seconds)
     sys.stdout.write("\n".join([*report(found), ""]))

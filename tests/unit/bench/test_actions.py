@@ -148,7 +148,7 @@ def test_what_has_a_target_is_set_beside_it(monkeypatch: pytest.MonkeyPatch) -> 
         for shape in bench["SHAPES"]
         for way, (p50, rate, used) in [*ways.items(), *ways.items()]
     ]
-    lines = list(bench["report"](passes, Namespace(doors=8, size=1024, passes=2, seconds=1.0)))
+    lines = list(bench["report"](passes, Namespace(doors=8, size=1024, passes=2, seconds=1.0, fsync=0.0)))
     rows = {line[:58].strip(): line[58:].split() for line in lines[-10:]}
 
     assert rows["added to an action, 1 client, p50"] == ["2.5", "ms", "<=", "5", "2.00"]
@@ -162,3 +162,4 @@ def test_what_has_a_target_is_set_beside_it(monkeypatch: pytest.MonkeyPatch) -> 
         ["64-clients", "ratio", "4.00", "4.00", "4.00"],
     ]
     assert set(bench["figures"](passes)) < set(sys.modules["figures"].targets())
+    assert [bench["figures"](passes, fsync) for fsync in (1.0, 5.0)] == [{"actions-slow-disk": 1600.0}, {}]
