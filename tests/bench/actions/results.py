@@ -93,8 +93,8 @@ def report(passes: Sequence[Pass], words: Any) -> Iterator[str]:
         for way, row in rows.items():
             yield f"{shape:12}{way:10}" + "".join(f"{row[name]:10.2f}" for name in FIGURES if name in row)
     yield from _cpu(passes)
-    yield ""
-    yield from table(figures(passes, words.fsync))
+    if compared := figures(passes, words.fsync):
+        yield from ("", *table(compared))
 
 
 def _cpu(passes: Sequence[Pass]) -> Iterator[str]:
