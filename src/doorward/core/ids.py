@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Callable
 
 
@@ -14,4 +13,5 @@ def uuid7(now: Callable[[], float] = time.time, random: Callable[[int], bytes] =
     noise = int.from_bytes(random(10), "big")
     value = (milliseconds << 80) | (0x7 << 76) | ((noise >> 68) << 64)
     value |= (0b10 << 62) | (noise & ((1 << 62) - 1))
-    return str(uuid.UUID(int=value))
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

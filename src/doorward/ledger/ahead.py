@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Executable, Table
 
@@ -27,8 +27,7 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 """What rows are looked up by in tables to which every operation adds some."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """A read that an operation will make."""
 
     statement: Executable

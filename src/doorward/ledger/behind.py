@@ -12,12 +12,12 @@ from typing import Any, Final
 from sqlalchemy import Table
 
 from doorward.ledger.channel import Channel, Values
-from doorward.ledger.schema import CAPABILITIES, COUNTERS, DECISIONS, EVENTS, PROOFS, RESERVATIONS
+from doorward.ledger.schema import CAPABILITIES, COUNTERS, DECISIONS, EVENTS, PROOFS, RESERVATIONS, fresh
 from doorward.ledger.statements import Statements
 
 _ORDER: Final = (EVENTS, DECISIONS, CAPABILITIES, RESERVATIONS, PROOFS, COUNTERS)
 """What others refer to comes first. No other table has rows that wait."""
-COLUMNS: Final = {table: tuple(column.name for column in table.columns) for table in _ORDER}
+COLUMNS: Final = {table: tuple(column.name for column in fresh(table)) for table in _ORDER}
 
 
 class UnplacedError(Exception):

@@ -20,6 +20,7 @@ Decoder = Callable[[str], Any]
 
 PATIENCE_SECONDS: Final = 25.0
 """How long an answer may take; the server gives up a statement before."""
+_CUT: Final = "a text with a NUL cannot be stored"  # libpq would cut it there
 _GOOD: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 
 
@@ -44,6 +45,9 @@ class Channel(Protocol):
     @property
     def look(self) -> Looking | None:
         """Asks everything at once; None where an answer costs no round trip, so that nothing is gained."""
+
+    def hurry(self) -> None:
+        """Let whoever executes begin with what was told. No answer is waited for."""
 
     def commit(self) -> None:
         """Make everything durable; raises unless it is."""
@@ -94,6 +98,9 @@ class Direct:
         """See `Channel`."""
         self._cursor.executemany(text, rows)
 
+    def hurry(self) -> None:
+        """See `Channel`; nothing is ever under way."""
+
     def commit(self) -> None:
         """See `Channel`."""
         self._cursor.execute("COMMIT")
@@ -132,8 +139,12 @@ class Pipeline:
         return self._answers()[-1].command_tuples or 0
 
     def row(self, values: Values) -> Values:
-        """See `Channel`."""
-        return [_element(value) for value in values]
+        """See `Channel`: what libpq would cut or no server take is refused before it stands beside others."""
+        text = "".join([value for value in values if isinstance(value, str)])
+        if "\0" in text:
+            raise ValueError(_CUT)
+        text.encode()
+        return values
 
     def fill(self, text: str, rows: Sequence[Values]) -> None:
         """See `Channel`."""
@@ -148,6 +159,10 @@ class Pipeline:
         self._wire.send_flush_request()
         answers = self._answers()[-len(questions) :]
         return [_rows(found, asked.decoders) for found, asked in zip(answers, questions, strict=True)]
+
+    def hurry(self) -> None:
+        """See `Channel`; what the socket does not take at once goes with the next question."""
+        self._wire.flush()
 
     def commit(self) -> None:
         """See `Channel`."""
@@ -229,25 +244,29 @@ def _encode(value: Any) -> bytes | None:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         return repr(value)
-    if "\0" in value:  # libpq would cut it there
-        msg = "a text with a NUL cannot be stored"
-        raise ValueError(msg)
+    if "\0" in value:
+        raise ValueError(_CUT)
     return value
-
-
-def _element(value: Any) -> bytes:
-    """As it stands between the braces of an array."""
-    if value is None:
-        return b"NULL"
-    text = _text(value)
-    if '"' in text or "\\" in text:
-        text = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'.encode()
 
 
 def _arrays(rows: Sequence[Values]) -> list[bytes | None]:
     """One array for each column."""
-    return [b"{%b}" % b",".join(column) for column in zip(*rows, strict=True)]
+    return [f"{{{_elements(column)}}}".encode() for column in zip(*rows, strict=True)]
+
+
+def _elements(column: Sequence[Any]) -> str:
+    """What stands between the braces. A column of one kind, as most are, is written at once."""
+    kinds = set(map(type, column))
+    if kinds <= {int, float}:
+        return ",".join(map(repr, column))
+    if kinds == {str}:
+        quoted = _escaped("\0".join(column)).replace("\0", '","')
+        return f'"{quoted}"'
+    return ",".join(["NULL" if value is None else f'"{_escaped(_text(value))}"' for value in column])
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"') if '"' in text or "\\" in text else text
 
 
 def _rows(found: pq.abc.PGresult, decoders: Sequence[Decoder]) -> list[Values]:

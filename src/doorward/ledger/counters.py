@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from sqlalchemy import bindparam, delete, func, select, update
@@ -69,8 +70,9 @@ class Over:
     used: int
 
 
+@lru_cache(maxsize=256)
 def place(window_seconds: int | None, now: float) -> Place:
-    """The counter row for this moment. Pure."""
+    """The counter row for this moment. Pure; a whole batch asks for the same few."""
     if not window_seconds:
         return Place(window=0, bucket=0, after=-1, expires_at=None)
     width = max(1, window_seconds // _PARTS)

@@ -23,7 +23,7 @@ from doorward.telemetry.events import Event
 
 MAX_TEXT: Final = 512
 """Characters of an agent's text that an event holds; the digest stands for the rest."""
-
+_sorted: Final = json.JSONEncoder(sort_keys=True).encode
 _SITUATION: Final = (
     select(
         SESSIONS.c.closed_at,
@@ -217,7 +217,6 @@ def _grant(txn: Transaction, ask: Ask, session: Row, found: Permit, terms: Terms
     txn.add(DECISIONS, id=decision, **_row(txn, ask), capability=jti, denial=None, event=event.hash)
     txn.add(
         CAPABILITIES,
-        **_BLANK,
         jti=jti,
         decision=decision,
         session=ask.session,
@@ -226,7 +225,7 @@ def _grant(txn: Transaction, ask: Ask, session: Row, found: Permit, terms: Terms
         action=ask.action,
         effect=found.effect.value,
         rule=found.rule,
-        resource=json.dumps(dict(ask.resource), sort_keys=True),
+        resource=_sorted(dict(ask.resource)),
         digest=ask.digest,
         epoch=terms.epoch,
         grant_uid=found.grant,
@@ -234,20 +233,6 @@ def _grant(txn: Transaction, ask: Ask, session: Row, found: Permit, terms: Terms
         expires_at=issued_at + terms.lifetime,
     )
     return Granted(decision, jti, event.hash, issued_at)
-
-
-_BLANK: Final = {
-    "redemption": None,
-    "redeemer": None,
-    "instance": None,
-    "nonce": None,
-    "redeemed_at": None,
-    "execute_by": None,
-    "outcome": None,
-    "outcome_event": None,
-    "outcome_report": None,
-    "shown": None,
-}
 
 
 def _row(txn: Transaction, ask: Ask) -> Row:

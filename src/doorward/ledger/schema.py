@@ -39,6 +39,16 @@ def _where(condition: str) -> dict[str, Any]:
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
+def _later(*arguments: Any, **options: Any) -> Column[Any]:
+    """A column that no new row has: what happens afterwards fills it."""
+    return Column(*arguments, info={"later": True}, **options)
+
+
+def fresh(table: Table) -> tuple[Column[Any], ...]:
+    """The columns of a new row; all others stay NULL until something is changed."""
+    return tuple(column for column in table.columns if not column.info.get("later"))
+
+
 EPOCHS: Final = Table(
     "epochs",
     METADATA,
@@ -181,16 +191,16 @@ CAPABILITIES: Final = Table(
     Column("grant_uid", Text, comment="of the Grant that people agreed to, where they had to"),
     Column("issued_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
-    Column("redemption", Text, unique=True),
-    Column("redeemer", Text),
-    Column("instance", Text),
-    Column("nonce", Text),
-    Column("redeemed_at", Double),
-    Column("execute_by", Double),
-    Column("outcome", Text),
-    Column("outcome_event", Text),
-    Column("outcome_report", Text, comment="digest of what was reported; makes reporting again harmless"),
-    Column("shown", Text, comment="JSON of the references that the outcome reported"),
+    _later("redemption", Text, unique=True),
+    _later("redeemer", Text),
+    _later("instance", Text),
+    _later("nonce", Text),
+    _later("redeemed_at", Double),
+    _later("execute_by", Double),
+    _later("outcome", Text),
+    _later("outcome_event", Text),
+    _later("outcome_report", Text, comment="digest of what was reported; makes reporting again harmless"),
+    _later("shown", Text, comment="JSON of the references that the outcome reported"),
     CheckConstraint("outcome IN ('succeeded', 'failed', 'unknown')", name="outcome"),
     Index("ix_capabilities_open", "execute_by", **_where("redemption IS NOT NULL AND outcome IS NULL")),
 )

@@ -17,7 +17,7 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.types import NullType
 
 from doorward.ledger.channel import Decoder
-from doorward.ledger.schema import CLOCK, COUNTERS, METADATA
+from doorward.ledger.schema import CLOCK, COUNTERS, METADATA, fresh
 
 _DECODERS: Final[Mapping[type, Decoder]] = {str: str, int: int, float: float, bool: "t".__eq__}
 _NAMES: Final = re.compile(rf"\b({'|'.join(METADATA.tables)})\b")
@@ -95,11 +95,11 @@ class Statements:
         return found
 
     def _fill(self, table: Table) -> str:
-        quote = self.dialect.identifier_preparer.quote
-        names = ", ".join(quote(column.name) for column in table.columns)
-        rows = f"VALUES ({', '.join('?' for _ in table.columns)})"
+        quote, columns = self.dialect.identifier_preparer.quote, fresh(table)
+        names = ", ".join(quote(column.name) for column in columns)
+        rows = f"VALUES ({', '.join('?' for _ in columns)})"
         if self.dialect.name == "postgresql":
-            arrays = _arrays([self._type(column) for column in table.columns])
+            arrays = _arrays([self._type(column) for column in columns])
             rows = f"SELECT * FROM unnest({arrays})"  # noqa: S608 - types of our own tables
         text = f"INSERT INTO {quote(table.name)} ({names}) {rows}"
         if table is COUNTERS:

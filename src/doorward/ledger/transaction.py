@@ -40,8 +40,9 @@ _AT: Final = select(EVENTS.c.hash).where(EVENTS.c.seq == bindparam("number"))
 class Transaction:
     """What an operation may do. Everything in it becomes durable together, or never happened."""
 
-    def __init__(self, channel: Channel, statements: Statements, pace: Pace) -> None:
+    def __init__(self, channel: Channel, statements: Statements, pace: Pace, burst: int) -> None:
         self._channel = channel
+        self._burst = burst
         self._statements = statements
         self._pace = pace
         self._behind = Behind(channel, statements)
@@ -105,6 +106,9 @@ class Transaction:
         if self._saved:
             self._channel.tell("RELEASE SAVEPOINT op")
         self._open = False
+        if len(self._behind) >= self._burst and self._channel.look is not None:
+            self._behind.write()
+            self._channel.hurry()
 
     def rollback(self) -> None:
         """Undo everything that the operation did, and end it."""
@@ -150,7 +154,7 @@ class Transaction:
         self._channel.tell(compiled.text, compiled.parameters(values))
 
     def add(self, table: Table, **row: Any) -> None:
-        """Add a row with all its columns; it waits, and reaches the database with the others."""
+        """Add a row with all columns that a new one has; it waits, and reaches the database with others."""
         self._behind.add(table, [row[name] for name in COLUMNS[table]])
         self._ahead.added(table, row)
 

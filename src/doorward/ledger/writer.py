@@ -39,6 +39,8 @@ Operation = Callable[[Transaction], T]
 Result = tuple[Any, BaseException | None]
 
 MAX_BATCH: Final = 256
+BURST: Final = 128
+"""Rows that are sent while operations still run: a server writes them meanwhile. Fewer cost it more."""
 _OURS: Final = "an error of ours; it is in the log"
 _LOG: Final = logging.getLogger("doorward.ledger")
 
@@ -79,9 +81,15 @@ class Writer:
     """A thread with the only writing connection of this process."""
 
     def __init__(
-        self, engine: Engine, pace: Pace, observer: Observer | None = None, max_batch: int = MAX_BATCH
+        self,
+        engine: Engine,
+        pace: Pace,
+        observer: Observer | None = None,
+        max_batch: int = MAX_BATCH,
+        burst: int = BURST,
     ) -> None:
         self._engine = engine
+        self._burst = burst
         self._max_batch = max_batch
         self._statements = Statements(engine.dialect.name)
         self._driver: Any = engine.dialect.loaded_dbapi
@@ -207,7 +215,7 @@ class Writer:
 
     def _try_begin(self) -> Transaction:
         self._fresh = self._channel is None
-        transaction = Transaction(self._connect(), self._statements, self._pace)
+        transaction = Transaction(self._connect(), self._statements, self._pace, self._burst)
         transaction.begin()
         return transaction
 

@@ -12,6 +12,7 @@ import re
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -20,10 +21,10 @@ from typing import Any
 
 import pytest
 from books import DOOR, Book
-from databases import ENGINES, Databases
-from hypothesis import given, settings
+from databases import ENGINES, Databases, only_postgresql
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from doorward.core.decision import Denial, Reservation, Unit
 from doorward.core.grade import Cause
@@ -40,6 +41,7 @@ from doorward.ledger import (
     store,
     tasks,
 )
+from doorward.ledger.channel import Question, channel
 from doorward.ledger.schema import EVENTS, METADATA, PROOFS
 from doorward.ledger.timekeeping import Pace
 from doorward.ledger.transaction import Transaction
@@ -56,10 +58,20 @@ WISHES = (
     (Reservation("tokens", 25, 10, None, Unit.TOKENS, 10), Reservation("open", 3, kind="issue")),
     (Reservation("hot", 0),),
 )
+BURST = 9
+"""Rows that are sent before a batch ends: few enough for any two decisions."""
 EARLIER = (("permit", 0, "old", 4), ("permit", 1, "spent", 2), ("redeem", -2, "n"))
 """One action that was permitted and never spent, and one that was spent and never reported."""
 TERMS = Book.terms_of("epoch-1", 3)
 RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|sha256:[0-9a-f]{64}")
+
+_WRITING = """SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+    WHERE datname = current_database()
+    AND relation = 'capabilities'::regclass AND mode = 'RowExclusiveLock'"""
+_ECHO = "SELECT * FROM unnest($1::TEXT[], $2::TEXT[], $3::BIGINT[])"
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.sampled_from(
+    ["", "NULL", '"', "\\", '\\"', "{}", "a,b", '","', " "]
+)
 
 Step = tuple[Any, ...]
 """The name of an operation and what it is given; see `Half`."""
@@ -81,7 +93,7 @@ class Half:
     def __post_init__(self) -> None:
         self.engine = store.engine(self.url)
         pace = Pace(lambda: self.now, lambda: self.now)
-        self.writer = Writer(self.engine, pace, self, max_batch=self.most)
+        self.writer = Writer(self.engine, pace, self, max_batch=self.most, burst=BURST)
 
     def committed(self, _: float, size: int) -> None:
         """See `Observer`."""
@@ -187,6 +199,19 @@ class Half:
         txn.append(Event.TASK_ENDED, "half")
         txn.add(PROOFS, thumbprint="key", nonce="\ud800", expires_at=0.0)
 
+    def _cut(self, txn: Transaction) -> Any:
+        """A text that libpq would cut, beside whole ones."""
+        txn.add(PROOFS, thumbprint="key", nonce="a\0b", expires_at=0.0)
+
+    def _arrived(self, _: Transaction) -> Any:
+        """Whether the server writes capabilities already, as another connection sees it."""
+        deadline = time.monotonic() + 30
+        with self.engine.connect() as other:
+            while time.monotonic() < deadline:
+                if other.execute(text(_WRITING)).scalar_one():
+                    return True
+        return False
+
     def _fails(self, txn: Transaction, step: Step) -> Any:
         self.operation(step)(txn)
         raise ZeroDivisionError
@@ -266,6 +291,7 @@ RARE = st.one_of(
     st.tuples(st.just("close"), st.integers(0, 1)),
     st.tuples(st.just("twice"), st.sampled_from("xy")),
     st.just(("nul",)),
+    st.just(("cut",)),
 )
 ANY = st.one_of(ACTS, ACTS, ACTS, RARE)
 STEPS = st.lists(
@@ -380,7 +406,13 @@ KNOWN: dict[str, list[Step]] = {
     ],
     "one too many denials": [("deny", 0, r) for r in "abcde"] + [("permit", 0, "f", 1)],
     "a broken constraint": [("permit", 0, "a", 1), ("proof", "x"), ("twice", "x"), ("permit", 0, "b", 1)],
-    "what cannot be stored": [("permit", 0, "a", 1), ("nul",), ("permit", 0, "b", 1)],
+    "what cannot be stored": [
+        ("permit", 0, "a", 1),
+        ("nul",),
+        ("permit", 0, "b", 1),
+        ("cut",),
+        ("proof", "x"),
+    ],
 }
 
 
@@ -407,6 +439,57 @@ async def test_a_repeated_request_leaves_its_batch_whole(ledger_url: str) -> Non
 
     assert first == again
     assert sizes == [1, 3]
+
+
+@only_postgresql
+@pytest.mark.parametrize("what", ["nul", "cut"])
+async def test_what_cannot_be_stored_leaves_its_batch_whole(what: str, ledger_url: str) -> None:
+    """It is refused before it stands beside the rows of others, which need no transaction of their own."""
+    store.upgrade(store.engine(ledger_url))
+    half = Half(ledger_url, 256)
+    await half.begin()
+    sizes = half.sizes = []
+    _, refused, _ = await half.run([("permit", 0, "a", 1), (what,), ("permit", 1, "a", 1)])
+    half.close()
+
+    assert refused.startswith("unavailable")
+    assert sizes == [1, 3]
+
+
+@only_postgresql
+async def test_a_server_writes_while_operations_still_run(ledger_url: str) -> None:
+    """What was decided first is on its way before the last of the batch is decided."""
+    store.upgrade(store.engine(ledger_url))
+    half = Half(ledger_url, 256)
+    await half.begin()
+    *_, seen = await half.run([("permit", 0, "a", 2), ("permit", 1, "b", 2), ("arrived",)])
+    half.close()
+
+    assert seen == "True"
+
+
+@only_postgresql
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(
+        st.tuples(TEXTS, TEXTS | st.none(), st.integers(-(2**63), 2**63 - 1) | st.none()), min_size=1
+    )
+)
+def test_what_waits_arrives_as_it_was(ledger_url: str, rows: list[tuple[Any, ...]]) -> None:
+    """Whatever its texts look like, and whichever columns are empty."""
+    engine = store.engine(ledger_url)
+    connection = engine.raw_connection()
+    way = channel("postgresql", connection)
+    try:
+        assert way.look is not None
+        waiting = [way.row(row) for row in rows]
+        found = way.look([Question(_ECHO, waiting, (str, str, int))])
+    finally:
+        way.close()
+        connection.invalidate()
+        engine.dispose()
+
+    assert [tuple(row) for row in found[0]] == rows
 
 
 async def test_what_waits_is_seen_by_who_asks(book: Any) -> None:
