@@ -71,17 +71,18 @@ async def test_the_load_goes_straight_and_through_doors(tmp_path: Path) -> None:
             program("caller.py", str(authority.bundle_file)) as caller,
         ):
             brief = {"seconds": 0.2, "warm": 0.0, "size": 100}
-            through = {"direct": False, "ports": [door.port]}
+            arriving = {"clients": 8, "rate": 100.0, **brief}
             found = [
                 await told(caller, direct=True, ports=[port], clients=2, **brief),
-                await told(caller, direct=False, ports=[bare], clients=2, **brief),
-                await told(caller, **through, clients=2, **brief),
-                await told(caller, **through, clients=8, rate=100.0, **brief),
+                await told(caller, direct=False, ports=[bare], **arriving),
+                await told(caller, direct=False, ports=[door.port], clients=2, **brief),
+                await told(caller, direct=False, ports=[door.port], **arriving),
             ]
             async with door.behind.http.get(f"https://127.0.0.1:{port}/") as answer:
                 comments = (await answer.json())["comments"]
 
-    assert [one["asked"] == len(one["seconds"]) > 0 for one in found] == [True] * 4
+    assert [one["asked"] == len(one["seconds"]) for one in found] == [True] * 4
+    assert found[1]["asked"] == found[3]["asked"] > 0
     assert comments == sum(one["asked"] for one in found)
     assert len(door.behind.broker.outcomes) == found[2]["asked"] + found[3]["asked"]
 
