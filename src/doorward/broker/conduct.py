@@ -94,6 +94,8 @@ class Conduct:
     """Refused redemptions of a capability, by its id."""
     freeze: Callable[[str, str, Cause | None], None] = lambda _uid, _story, _cause: None
     """Told of each task that this froze."""
+    written: Callable[[str], None] = lambda _uid: None
+    """Told of each of those once the ledger has it."""
     told: Callable[[str, Standing], None] = lambda _uid, _standing: None
     """Told of each other change."""
     lives: Callable[[str], bool] = lambda _uid: True
@@ -221,6 +223,10 @@ class Conduct:
             while not await _done(write):  # noqa: ASYNC110 - until the disk is back, not until an event
                 await asyncio.sleep(_AGAIN_SECONDS)
 
+    async def _freeze(self, task_uid: str, story: str, cause: Cause) -> None:
+        await self.ledger.freeze(task_uid, story, cause)
+        self.written(task_uid)
+
     def _found(self, task_uid: str) -> Standing:
         return self._standings.get(task_uid, _CALM)
 
@@ -249,7 +255,7 @@ class Conduct:
         if after.grade is Grade.FROZEN and after.cause is not None:
             self.freeze(task_uid, after.story, after.cause)
             story, cause = after.story, after.cause
-            self._todo.put_nowait(lambda: self.ledger.freeze(task_uid, story, cause))
+            self._todo.put_nowait(lambda: self._freeze(task_uid, story, cause))
             self.metrics.froze()
         else:
             self.told(task_uid, after)

@@ -114,6 +114,7 @@ class Decider:
         self.conduct.denied(opened.session.task_uid, answer.denial.code, written=bool(answer.event))
         if answer.froze:
             self.sessions.freeze(opened.session.task_uid, "too many denials", Cause.DENIALS)
+            self.sessions.written(opened.session.task_uid)
             self.metrics.froze()
         return answer.denial.refusal(answer.decision or None, members)
 

@@ -148,7 +148,8 @@ class Doors:
         proof = self.sessions.verified(request)
         if self.ledger.shared:
             known = await self.ledger.attend(proof.session or "", proof.thumbprint, request.peer, proof.nonce)
-            self.sessions.meet(known, self.clock())
+            if self.sessions.meet(known, self.clock()):
+                self.conduct.forget(known.session.task_uid)
             told = standing_of(known.grade, known.cause, known.story, known.graded_until)
             self.conduct.hear(known.session.task_uid, told)
         opened = self.sessions.authenticate(proof, request.peer)
@@ -185,6 +186,7 @@ class Doors:
             if refusal.code is Code.TASK_FROZEN:
                 cause = await asyncio.to_thread(self.ledger.reader.cause, found.metadata.uid)
                 self.sessions.freeze(found.metadata.uid, refusal.detail, cause)
+                self.sessions.written(found.metadata.uid)
                 self.metrics.froze()
             raise
         self.sessions.add(opened.session, claimed.role, opened.replaced)
@@ -225,6 +227,7 @@ class Doors:
 
     async def _write_breach(self, uid: str, reason: str, facts: Mapping[str, Json]) -> None:
         await _until_written(lambda: self.ledger.freeze(uid, reason, Cause.FENCE_BREACH))
+        self.sessions.written(uid)
         await _until_written(lambda: self.ledger.record(Event.FENCE_BREACHED, uid, **facts))
 
 

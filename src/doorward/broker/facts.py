@@ -230,7 +230,6 @@ class Facts:
             ),
             None,
         )
-        kin = (task.spec.requested_by, task.spec.created_by) if task else ()
         asked = ThawRequest(
             uid=metadata.uid,
             namespace=metadata.namespace,
@@ -239,7 +238,7 @@ class Facts:
             user=thaw.spec.user,
             reason=thaw.spec.reason,
             created_at=dt.datetime.fromisoformat(created).timestamp(),
-            involved=tuple(name for name in kin if name),
+            involved=involved_in(task.spec.model_dump(by_alias=True)) if task else (),
         )
         return [Lift(asked)]
 
@@ -249,6 +248,11 @@ class Facts:
         latch = latch_of(found, self.release_namespace)
         self.revoked[latch.uid] = frozenset(latch.subjects)
         return [latch]
+
+
+def involved_in(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Who asked for a task, and who made it; empty where its spec is not known."""
+    return tuple(str(spec[name]) for name in ("requestedBy", "createdBy") if spec.get(name))
 
 
 def subjects_covering(namespace: str, task: str, role: str) -> frozenset[str]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from doorward.api.v1alpha1 import Phase
 from doorward.broker.clerk import Clerk
 from doorward.broker.conduct import Conduct
-from doorward.broker.facts import Consequence, EndTask, Facts, Latch, Lift
+from doorward.broker.facts import Consequence, EndTask, Facts, Latch, Lift, involved_in
 from doorward.broker.grading import Standing
 from doorward.broker.heartbeat import Heartbeat
 from doorward.broker.notices import Notices
 from doorward.broker.sessions import Sessions
-from doorward.errors import Refusal
-from doorward.kube import Backoff, Change, ChangeType, Client, Informer, Resource, resources
+from doorward.errors import Code, Refusal
+from doorward.kube import ApiError, Backoff, Change, ChangeType, Client, Informer, Resource, resources
 from doorward.ledger import Ledger, TaskRow, ThawRequest
 from doorward.render.names import managed
 from doorward.telemetry import log
@@ -171,13 +172,21 @@ class Feed:
             self._notices.latched(item)
 
     async def _lift(self, asked: ThawRequest) -> None:
-        thawed = await self._ledger.thaw(asked)
+        thawed = await self._ledger.thaw(asked if asked.involved else await self._known(asked))
         self._notices.lifted(asked, thawed)
         uid = thawed.task_uid
-        if uid is not None and (thawed.new or self._sessions.over(uid)):
+        if uid is not None and (thawed.new or self._sessions.frozen(uid)):
             self._conduct.forget(uid)
             self._sessions.thaw(uid, close=thawed.sessions_closed)
             self._notices.graded(uid, Standing(), Phase.RUNNING)
+
+    async def _known(self, asked: ThawRequest) -> ThawRequest:
+        """With who stands too close, of a task that no watch has told of yet; read live."""
+        try:
+            found = await self._client.find(resources.AGENT_TASKS, asked.task, asked.namespace)
+        except ApiError as error:
+            raise Refusal(Code.UNAVAILABLE, f"the API server did not answer: {error.reason}") from error
+        return replace(asked, involved=involved_in((found or {}).get("spec", {})))
 
     async def _follow_pods(self, group: asyncio.TaskGroup) -> None:
         """One informer per enrolled namespace: the broker may look at no other pods."""

@@ -225,6 +225,7 @@ class Broker:
             denials=Excess(settings.denials_written),
             refusals=Excess(settings.refusals_written),
             freeze=self.sessions.freeze,
+            written=self.sessions.written,
             lives=lambda uid: uid in self.sessions.roles,
         )
 

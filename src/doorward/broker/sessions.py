@@ -54,6 +54,8 @@ class Sessions:
     """Address -> UID of the task whose door has its open session there."""
     _over: dict[str, Refusal] = field(default_factory=dict)
     """Task UID -> why it gets nothing any more."""
+    _unwritten: set[str] = field(default_factory=set)
+    """UIDs of tasks that froze here and are not frozen in the ledger yet, which so cannot take it back."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -69,6 +71,7 @@ class Sessions:
             self.roles[row.uid] = AgentRole.model_validate_json(row.role_snapshot)
             if row.state == "frozen":
                 self.freeze(row.uid, row.reason or "", Cause(row.cause) if row.cause else None)
+                self.written(row.uid)
         for session in sessions:
             self._open[session.id] = Open(session, self.roles[session.task_uid], fenced_at=self.monotonic())
             self._peers[session.peer] = session.task_uid
@@ -82,16 +85,30 @@ class Sessions:
         return self._open.setdefault(session.id, Open(session, pinned))
 
     def freeze(self, task_uid: str, reason: str, cause: Cause | None) -> None:
-        """The task gets nothing any more; its door is told why, and so is whoever looks at the task."""
+        """The task gets nothing any more; its door is told why, and so is whoever looks at the task.
+
+        Until the freeze is said to be `written` nothing but its own Thaw ends it.
+        """
+        self._unwritten.add(task_uid)
         if task_uid not in self._over:
             self.on_freeze(task_uid, Standing(Grade.FROZEN, cause, reason))
         self._over[task_uid] = Refusal(
             Code.TASK_FROZEN, f"the task is frozen: {reason}", ask="a person has to look at this task"
         )
 
+    def written(self, task_uid: str) -> None:
+        """The ledger has the freeze; what it says of the task from now on holds."""
+        self._unwritten.discard(task_uid)
+
+    def frozen(self, task_uid: str) -> bool:
+        """Whether the task is frozen here, and by what the ledger has."""
+        over = self._over.get(task_uid)
+        return over is not None and over.code is Code.TASK_FROZEN and task_uid not in self._unwritten
+
     def end(self, task_uid: str, reason: str) -> None:
         """The task is over: its sessions close at once, before the ledger has written it."""
         self.roles.pop(task_uid, None)
+        self._unwritten.discard(task_uid)
         mine = [key for key, found in self._open.items() if found.session.task_uid == task_uid]
         for key in mine:
             self._close(key)
@@ -105,6 +122,7 @@ class Sessions:
     def thaw(self, task_uid: str, *, close: bool) -> None:
         """The task lives again; with `close` its door has to open a new session."""
         self._over.pop(task_uid, None)
+        self._unwritten.discard(task_uid)
         for key in [key for key, found in self._open.items() if close and found.session.task_uid == task_uid]:
             del self._open[key]
 
@@ -141,8 +159,14 @@ class Sessions:
         call = Call(AUDIENCE, request.method, request.target, request.body)
         return proof.verify(request.headers.get(proof.HEADER), call, self.clock())
 
-    def meet(self, found: Attended, now: float) -> None:
-        """Take over what another broker knows of a session; `now` in seconds since the epoch."""
+    def meet(self, found: Attended, now: float) -> bool:
+        """Take over what another broker knows of a session; `now` in seconds since the epoch.
+
+        True where its task was frozen here and lives again: another broker was told of a Thaw first.
+        """
+        thawed = found.state == "live" and self.frozen(found.session.task_uid)
+        if thawed:
+            self.thaw(found.session.task_uid, close=False)
         session = found.session
         known = self._open.get(session.id)
         if known is None and (found.state == "ended" or not found.closed):
@@ -154,9 +178,11 @@ class Sessions:
             del self._ended[session.id]
         elif found.state == "frozen" and session.task_uid not in self._over:
             self.freeze(session.task_uid, found.reason or "", Cause(found.cause) if found.cause else None)
+            self.written(session.task_uid)
         if known is not None and found.fenced_at is not None:
             since = self.monotonic() - max(0.0, now - found.fenced_at)
             known.fenced_at = max(since, known.fenced_at or since)
+        return thawed
 
     def authenticate(self, found: Proof, peer: str) -> Open:
         """The session that speaks, by its verified proof and its address.

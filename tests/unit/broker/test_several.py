@@ -20,7 +20,7 @@ from doorward.core.grade import Cause, Grade
 from doorward.door.broker import Broker as Door
 from doorward.errors import Code, ConfigError, Refusal
 from doorward.kube import resources
-from doorward.ledger import Head
+from doorward.ledger import Head, ThawRequest
 from doorward.serving import client_context
 from doorward.tokens import keys as signing
 from doorward.tokens import proof
@@ -125,6 +125,32 @@ async def test_what_one_freezes_gets_nothing_from_the_other(worlds: tuple[World,
 
     assert (breach, asked) == (Code.TASK_FROZEN, Code.TASK_FROZEN)
     assert (status, answer["code"]) == (403, "task_frozen")
+
+
+@pytest.mark.parametrize("frozen_by", ["the other", "itself"])
+async def test_what_one_thaws_lives_at_the_other(worlds: tuple[World, World], frozen_by: str) -> None:
+    """Though its own watch told nothing of the Thaw, or only after it had counted."""
+    one, two = worlds
+    async with one.door(KEY) as door, two.door(KEY) as other:
+        other._session = await opened(one, two, door)
+        through = [{**probe, "blocked": False} for probe in one.probes()]
+        reporting = door if frozen_by == "the other" else other
+        await code_of(reporting._ask("POST", "/v1/fence", {"probes": through}))
+        frozen = await code_of(other.actions())
+        asked = ThawRequest(
+            uid="thaw",
+            namespace="agents",
+            name="thaw",
+            task="fix-1",
+            user="carol",
+            reason="looked at it",
+            created_at=system() + 5,
+            involved=("alice",),
+        )
+        thawed = await one.ledger.thaw(asked)
+
+        assert (frozen, thawed.outcome) == (Code.TASK_FROZEN, "thawed")
+        assert await other.actions()
 
 
 async def test_what_one_grades_is_cautious_at_the_other(worlds: tuple[World, World]) -> None:
