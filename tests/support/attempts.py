@@ -20,7 +20,7 @@ from doorward.serving import client_context
 ARGS = {"owner": "acme", "repo": "web", "number": 7, "body": "hello"}
 
 
-async def once_ready(attempt: Callable[[], Any], seconds: float = 60.0) -> Any:
+async def once_ready(attempt: Callable[[], Any], seconds: float = 120.0) -> Any:
     """The answer once it is more than `unavailable`: the broker has just started or the news are coming."""
     async with asyncio.timeout(seconds):
         while True:
@@ -32,7 +32,7 @@ async def once_ready(attempt: Callable[[], Any], seconds: float = 60.0) -> Any:
             await asyncio.sleep(0)
 
 
-async def code_of(attempt: Callable[[], Any], seconds: float = 60.0) -> Code:
+async def code_of(attempt: Callable[[], Any], seconds: float = 120.0) -> Code:
     """What an attempt is refused with, once it is more than what a busy machine may say for a while."""
     async with asyncio.timeout(seconds):
         while True:
@@ -57,7 +57,7 @@ async def prove(door: Door) -> None:
 
 
 async def until_refused(
-    attempt: Callable[[], Any], fits: Callable[[Refusal], bool], seconds: float = 60.0
+    attempt: Callable[[], Any], fits: Callable[[Refusal], bool], seconds: float = 120.0
 ) -> Refusal:
     """Wait until an attempt is refused in the way that fits."""
     async with asyncio.timeout(seconds):
@@ -70,7 +70,7 @@ async def until_refused(
             await asyncio.sleep(0)
 
 
-async def until_code(attempt: Callable[[], Any], code: Code, seconds: float = 60.0) -> None:
+async def until_code(attempt: Callable[[], Any], code: Code, seconds: float = 120.0) -> None:
     """Wait until an attempt is refused with this code."""
     await until_refused(attempt, lambda refusal: refusal.code is code, seconds)
 
@@ -87,6 +87,18 @@ async def redeem(
         http.post(url, json=body, headers={"Authorization": f"Bearer {token}"}) as response,
     ):
         return response.status, await response.json(content_type=None)
+
+
+async def redeemed(
+    authority: Authority, settings: Settings, token: str, capability: str, seconds: float = 120.0
+) -> tuple[int, dict[str, Any]]:
+    """The same, once it is more than `unavailable`: of one connector's tries the broker counts one."""
+    async with asyncio.timeout(seconds):
+        while True:
+            status, answer = await redeem(authority, settings, token, capability)
+            if status not in {429, 503}:
+                return status, answer
+            await asyncio.sleep(0)
 
 
 def hands_token(kubectl: Kubectl, account: str = "doorward-connector-code") -> str:

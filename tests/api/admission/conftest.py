@@ -116,7 +116,7 @@ def _fill(world: World) -> None:
     role = AgentRole.parse(world.kubectl.get("-n", "agents", "agentrole", "bug-fixer"))
     account = render_service_account(role)
     path = "/api/v1/namespaces/agents/serviceaccounts"
-    until(lambda: not _allowed_secret(world), "the policies to be in force", seconds=60)
+    until(lambda: not _allowed_secret(world), "the policies to be in force")
     until(lambda: world.api("POST", path, account, user=OPERATOR, groups=GROUPS).status == 201, "the account")
 
 
@@ -193,7 +193,7 @@ def asked(world: World, people: None) -> str:
     uid = str(made.document["metadata"]["uid"])
     grant = grant_document(task={"name": "asked", "uid": uid}, author="wendy")
     grant["metadata"]["name"] = "waits"
-    until(lambda: _made(world, f"{base}/grants", grant), "the Grant to be admitted", seconds=10)
+    until(lambda: _made(world, f"{base}/grants", grant), "the Grant to be admitted")
     return uid
 
 
@@ -228,7 +228,7 @@ def pod(world: World, task: Callable[..., str]) -> dict[str, Any]:
 @pytest.fixture
 def running(world: World, pod: dict[str, Any]) -> Iterator[str]:
     """Name of a task pod that is there."""
-    until(lambda: world.create_pod(pod, dry_run=False).status == 201, "the pod", seconds=10)
+    until(lambda: world.create_pod(pod, dry_run=False).status == 201, "the pod")
     yield pod["metadata"]["name"]
     world.kubectl("-n", "agents", "delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
 

@@ -122,7 +122,7 @@ def test_a_grant_that_is_gone_takes_no_answers(world: Any, asked: str) -> None:
         found = world.api("POST", f"{BASE}/approvals?dryRun=All", document, user="carol")
         return "there is no Grant never-made here" in found.message
 
-    until(refused, "the refusal", seconds=10)
+    until(refused, "the refusal")
 
 
 def test_who_has_no_right_to_the_status_is_stopped_before(world: Any, asked: str) -> None:

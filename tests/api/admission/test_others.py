@@ -40,11 +40,11 @@ def unguarded(world: Any, pod: dict[str, Any]) -> Any:
     world.kubectl("delete", "validatingadmissionpolicybinding", "doorward-pods")
     world.kubectl("annotate", "namespace", "agents", "doorward.dev/unenroll=agents")
     world.kubectl("label", "namespace", "agents", "pod-security.kubernetes.io/enforce-")
-    until(lambda: not _by_policy(world, pod), "the policy to be gone", seconds=15)
+    until(lambda: not _by_policy(world, pod), "the policy to be gone")
     yield world
     metadata = {key: binding["metadata"][key] for key in ("name", "labels", "annotations")}
     world.kubectl.apply({**binding, "metadata": metadata})
-    until(lambda: _by_policy(world, pod), "the policy to be in force", seconds=15)
+    until(lambda: _by_policy(world, pod), "the policy to be in force")
     world.kubectl("label", "namespace", "agents", "pod-security.kubernetes.io/enforce=restricted")
     world.kubectl("annotate", "namespace", "agents", "doorward.dev/unenroll-")
 
@@ -61,7 +61,7 @@ def test_what_a_mutating_webhook_adds_is_refused_and_named(
             answer = unguarded.create_pod(pod)
             return answer.message if answer.status != 201 else ""
 
-        message = until(refused, "the mutating webhook to be asked", seconds=15)
+        message = until(refused, "the mutating webhook to be asked")
 
     assert f"{place}: " in message or f"{place}/" in message
 
@@ -94,9 +94,7 @@ def test_a_default_priority_class_is_named(world: Any, pod: dict[str, Any]) -> N
     world.kubectl.apply(document)
     unsaid = {key: item for key, item in pod["spec"].items() if key != "priority"}
     try:
-        refused = until(
-            lambda: _message(world, {**pod, "spec": unsaid}), "the class to be in force", seconds=15
-        )
+        refused = until(lambda: _message(world, {**pod, "spec": unsaid}), "the class to be in force")
     finally:
         world.kubectl("delete", "priorityclass", "ordinary")
 
@@ -118,7 +116,7 @@ def test_the_overhead_of_a_runtime_class_is_named(world: Any, task: Callable[...
     _runtime_class(world, "heavy")
     try:
         pod = world.rendered(name)
-        message = until(lambda: _message(world, pod, "/spec/overhead"), "the class to be known", seconds=15)
+        message = until(lambda: _message(world, pod, "/spec/overhead"), "the class to be known")
     finally:
         _runtime_class(world, None)
         world.kubectl("delete", "runtimeclass", "heavy")

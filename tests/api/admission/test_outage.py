@@ -23,7 +23,7 @@ def down(world: Any, pod: dict[str, Any], running_task: tuple[str, str]) -> Iter
     world.rig.stop()
     yield world
     world.rig.start()
-    until(lambda: world.create_pod(pod).status == 201, "a pod to be admitted", seconds=15)
+    until(lambda: world.create_pod(pod).status == 201, "a pod to be admitted")
 
 
 def plain_pod(namespace: str) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def running_task(world: Any) -> tuple[str, str]:
     document["metadata"] = {"name": "ending", "namespace": "agents"}
     world.kubectl.apply(document)
     pod = world.rendered("ending")
-    made = until(lambda: _made(world, pod), "the pod", seconds=10)
+    made = until(lambda: _made(world, pod), "the pod")
     return "ending", str(made["metadata"]["name"])
 
 
@@ -106,7 +106,7 @@ def test_the_chart_can_be_upgraded(down: Any) -> None:
 
 def test_it_heals(world: Any, pod: dict[str, Any]) -> None:
     """Once somebody answers again, pods get in again."""
-    until(lambda: world.create_pod(pod).status == 201, "a pod to be admitted", seconds=15)
+    until(lambda: world.create_pod(pod).status == 201, "a pod to be admitted")
 
 
 def test_an_administrators_copy_of_a_task_pod_is_refused(world: Any, pod: dict[str, Any]) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -283,12 +284,13 @@ def settings(tmp_path: Path, authority: Authority) -> Settings:
 
 
 def free_ports(count: int) -> Iterator[int]:
-    """Ports that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return iter(ports)
+    """Ports that nobody listens on, and that no connection is given before somebody does."""
+    found: list[int] = []
+    while len(found) < count:
+        port = secrets.choice(range(15_000, 28_000))
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return iter(found)
 
 
 Running = Callable[..., AbstractAsyncContextManager[Callable[..., Door]]]
@@ -327,7 +329,7 @@ def running(settings: Settings, broker_kubeconfig: Path, authority: Authority) -
     return run
 
 
-async def listening(port: int, serving: asyncio.Future[None], seconds: float = 30.0) -> None:
+async def listening(port: int, serving: asyncio.Future[None], seconds: float = 120.0) -> None:
     """Wait until the port is open; a broker that ended instead raises what ended it."""
     async with asyncio.timeout(seconds):
         while True:

@@ -7,13 +7,13 @@ import json
 from typing import Any
 
 import pytest
-from attempts import ARGS, code_of, hands_token, once_ready, prove, redeem
+from attempts import ARGS, code_of, hands_token, once_ready, prove, redeemed
 from authority import Authority
 
 from devcluster.kubectl import Kubectl
 from doorward.broker.settings import Settings
 from doorward.door.broker import Broker as Door
-from doorward.door.standing import Pending
+from doorward.door.standing import PENDING, Pending, Standing
 from doorward.errors import Code, Refusal
 
 pytestmark = pytest.mark.api
@@ -99,7 +99,7 @@ async def asked(door: Door, **args: Any) -> str:
 
 async def until_condition(place: Any, kind: str, name: str, condition: str, reason: str) -> dict[str, Any]:
     """The object once this condition has this reason."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             found: dict[str, Any] = await asyncio.to_thread(
                 place.kubectl.get, kind, name, "-n", place.namespace
@@ -109,9 +109,26 @@ async def until_condition(place: Any, kind: str, name: str, condition: str, reas
                 return found
 
 
+async def until_told(place: Any, name: str, reason: str) -> None:
+    """Wait for an Event about an object: a broker that ends takes those that wait with it."""
+    async with asyncio.timeout(120):
+        while True:
+            found = await asyncio.to_thread(place.kubectl.get, "events.events.k8s.io", "-n", place.namespace)
+            if (name, reason) in {(item["regarding"]["name"], item["reason"]) for item in found["items"]}:
+                return
+
+
+async def answered(door: Door, name: str) -> Standing:
+    """How a Grant stands once people have answered, however long they take."""
+    while (found := await once_ready(lambda: door.grant(name, 30))).state == PENDING:
+        pass
+    standing: Standing = found
+    return standing
+
+
 async def once_asked_anew(door: Door) -> str:
     """Name of the Grant, once the news that the last one is gone have come."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             try:
                 await door.decide("code", "issue.comment", {**ARGS, "number": 8})
@@ -141,18 +158,19 @@ async def test_from_a_question_to_its_use(
         await prove(door)
         name = await asked(door)
         key, session = door._key, door._session
+        await until_told(demanded, name, "GrantRequested")
     answer(demanded, name, "bob")
     async with running() as make:
         door = make(key)
         door._session = session
         await prove(door)
-        waiting = asyncio.ensure_future(once_ready(lambda: door.grant(name, 30)))
+        waiting = asyncio.ensure_future(answered(door, name))
         answer(demanded, name, "dave")
         refused = await until_condition(demanded, "approval", f"{name}-dave", "Accepted", "Reserved")
         answer(demanded, name, "carol")
         standing = await waiting
         decision = await once_ready(lambda: door.decide("code", "issue.comment", ARGS))
-        status, _ = await redeem(authority, settings, hands_token(kubectl), decision.capability)
+        status, _ = await redeemed(authority, settings, hands_token(kubectl), decision.capability)
         again = await code_of(lambda: door.decide("code", "issue.comment", ARGS))
         grant = await until_condition(demanded, "grant", name, "Ready", "LimitExceeded")
         counted = await until_condition(demanded, "approval", f"{name}-bob", "Accepted", "Counted")

@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from attempts import ARGS, code_of, hands_token, once_ready, prove, redeem, until_code, until_refused
+from attempts import ARGS, code_of, hands_token, once_ready, prove, redeemed, until_code, until_refused
 from authority import Authority
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from waiting import until
@@ -51,8 +51,8 @@ async def test_a_live_door_opens_decides_and_its_connector_redeems(
                 "metadata": {"name": "other", "namespace": "doorward-code"},
             }
         )
-        other, _ = await redeem(authority, settings, hands_token(kubectl, "other"), decision.capability)
-        first = await redeem(authority, settings, hands_token(kubectl), decision.capability)
+        other, _ = await redeemed(authority, settings, hands_token(kubectl, "other"), decision.capability)
+        first = await redeemed(authority, settings, hands_token(kubectl), decision.capability)
 
     assert (session.task["name"], session.connectors["code"].audience) == ("fix", "connector:code")
     assert (other, first[0]) == (401, 200)
@@ -161,7 +161,7 @@ async def test_a_revocation_stops_decisions_and_redemptions(
         hands = hands_token(kubectl)
         place.revoke(tasks=["fix"])
         await until_code(lambda: door.decide("code", "issue.comment", ARGS), Code.REVOKED)
-        status, body = await redeem(authority, settings, hands, decision.capability)
+        status, body = await redeemed(authority, settings, hands, decision.capability)
 
     assert (status, body["code"]) == (403, "revoked")
 
@@ -188,7 +188,7 @@ async def test_what_holds_is_shown_to_people(running: Any, place: Any, kubectl: 
         assert await code_of(lambda: door._ask("POST", "/v1/fence", {"probes": [probe]})) == Code.TASK_FROZEN
         place.revoke(tasks=["other"])
         where = ("-n", place.namespace)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 task = await asyncio.to_thread(kubectl.get, "agenttask", "fix", *where)
                 (revocation,) = (await asyncio.to_thread(kubectl.get, "revocations", *where))["items"]
@@ -230,7 +230,7 @@ async def test_a_restart_keeps_sessions_and_a_lost_ledger_freezes_them(
     assert again.id == session.id
 
 
-async def anchored(kubectl: Kubectl, seconds: float = 60.0) -> None:
+async def anchored(kubectl: Kubectl, seconds: float = 120.0) -> None:
     """Wait until the heartbeat has carried the ledger's head out of it."""
     async with asyncio.timeout(seconds):
         while True:
@@ -300,7 +300,7 @@ async def test_the_process_gets_ready_and_ends_well(
     assert "doorward_broker_heartbeat_age_seconds" in metrics
 
 
-async def get_ready(http: aiohttp.ClientSession, url: str, seconds: float = 60.0) -> None:
+async def get_ready(http: aiohttp.ClientSession, url: str, seconds: float = 120.0) -> None:
     """Return once `/readyz` says ok."""
     async with asyncio.timeout(seconds):
         while True:

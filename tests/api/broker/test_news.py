@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from attempts import ARGS, hands_token, once_ready, prove, redeem, until_code
+from attempts import ARGS, hands_token, once_ready, prove, redeem, redeemed, until_code
 from authority import Authority
 from wire import wire
 
@@ -39,11 +39,11 @@ async def test_a_watch_of_revocations_that_went_dead_without_an_error_gives_noth
         line.cut(is_revocation_watch)
         await line.stalled.wait()
         place.revoke(tasks=["fix"])
-        await until_code(lambda: door.decide("code", "issue.comment", ARGS), Code.UNAVAILABLE, 30)
+        await until_code(lambda: door.decide("code", "issue.comment", ARGS), Code.UNAVAILABLE)
         blind = await redeem(authority, settings, hands, decision.capability)
         line.whole.set()
         await until_code(lambda: door.decide("code", "issue.comment", ARGS), Code.REVOKED)
-        seeing = await redeem(authority, settings, hands, decision.capability)
+        seeing = await redeemed(authority, settings, hands, decision.capability)
 
     assert (blind[1]["code"], seeing[1]["code"]) == ("unavailable", "revoked")
 

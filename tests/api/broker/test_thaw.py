@@ -16,7 +16,7 @@ from doorward.errors import Code, Refusal
 pytestmark = pytest.mark.api
 
 
-async def thawed(kubectl: Kubectl, namespace: str, seconds: float = 60.0) -> list[str]:
+async def thawed(kubectl: Kubectl, namespace: str, seconds: float = 180.0) -> list[str]:
     """Make Thaws until one of them counts; the reasons of all.
 
     The API server's times are whole seconds, so that one within the second of the freeze comes too early.

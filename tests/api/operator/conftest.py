@@ -134,7 +134,7 @@ class Place:
             raise RuntimeError(answer.message)
         return answer.document
 
-    def pod(self, seconds: float = 30) -> dict[str, Any]:
+    def pod(self, seconds: float = 120) -> dict[str, Any]:
         """The one pod, once there is one."""
         return until(lambda: self.all("pods"), "a pod", seconds)[0]
 
@@ -203,7 +203,7 @@ class Replicas:
         """End a replica as the kubelet does; gives its exit code."""
         process = self.running.pop(name)
         process.send_signal(signal.SIGTERM)
-        return process.wait(timeout=40)
+        return process.wait(timeout=120)
 
     def log(self, name: str = "one") -> str:
         """What a replica has printed."""

@@ -32,7 +32,7 @@ def test_killed_after_any_write(place: Any, replicas: Any, writes: int) -> None:
     until(lambda: len(place.writes()) >= writes, f"{writes} writes", every=0.002)
     replicas.kill()
     replicas.start()
-    until(lambda: place.phase() == "Starting", "the pod to be named", 60)
+    until(lambda: place.phase() == "Starting", "the pod to be named", 240)
     found = end_state(place)
 
     assert found["conditions"] == {
@@ -56,7 +56,7 @@ def test_the_second_replica_takes_over(place: Any, replicas: Any) -> None:
     replicas.start("two")
     assert replicas.stop("one") == 0
     place.task("second")
-    until(lambda: place.phase("second") == "Starting", "the other replica to make the pod", 40)
+    until(lambda: place.phase("second") == "Starting", "the other replica to make the pod", 240)
 
     assert place.writes().count(("create", "pods")) == 2
 
@@ -70,7 +70,7 @@ def test_a_deletion_in_a_gap_is_noticed(place: Any, replicas: Any, kubectl: Kube
     kubectl("delete", "agenttask", "fix", "-n", place.namespace)
     replicas.start()
 
-    until(lambda: not place.all("pods"), "the pod to be gone", 60)
+    until(lambda: not place.all("pods"), "the pod to be gone", 240)
 
 
 def test_a_pod_that_its_task_let_go_is_ended(place: Any, replicas: Any, kubectl: Kubectl) -> None:
@@ -83,7 +83,7 @@ def test_a_pod_that_its_task_let_go_is_ended(place: Any, replicas: Any, kubectl:
     kubectl("delete", "agenttask", "fix", "-n", place.namespace)
     replicas.start()
 
-    until(lambda: not place.all("pods"), "the pod to be gone", 60)
+    until(lambda: not place.all("pods"), "the pod to be gone", 240)
 
 
 def test_one_bad_object_does_not_stop_the_others(
