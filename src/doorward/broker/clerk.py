@@ -53,6 +53,8 @@ class Clerk:
     """Told what people should see of a Grant and of the answers to it."""
     tell: Callable[[GrantRow], None] = lambda _: None
     """Told each change of state that this process made."""
+    current: Callable[[], bool] = lambda: True
+    """Whether no watch is behind: what another broker has heard may only be missing here."""
     failures: int = 0
     """Looks that came to nothing, because the ledger or the API server failed."""
     _todo: asyncio.Queue[Key] = field(default_factory=asyncio.Queue)
@@ -225,6 +227,10 @@ class Clerk:
     def _has_drifted(self, key: Key, row: GrantRow, policy_hash: str | None) -> bool:
         if not row.open or policy_hash in {row.policy_hash, None}:
             self._drifting.pop(key, None)
+            return False
+        if not self.current():
+            self._drifting.pop(key, None)
+            self._again.add(key)
             return False
         since = self._drifting.setdefault(key, self.monotonic())
         self._again.add(key)

@@ -64,6 +64,11 @@ class Heartbeat:
             return float("inf")
         return max(self._monotonic() - self._seen, self.behind())
 
+    @property
+    def current(self) -> bool:
+        """Whether the news is fresh and no watch is broken at this moment."""
+        return self.age <= self._limit and self.behind() == 0.0
+
     def check(self) -> None:
         """Raise `Refusal(unavailable)` when the news is stale."""
         if self.age > self._limit:

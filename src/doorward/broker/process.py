@@ -96,6 +96,7 @@ class Broker:
             gatherer=self.gatherer,
             metrics=self.metrics,
             clock=self.clock,
+            current=lambda: self.heartbeat.current,
         )
         self.people = People(self.ledger, parking, self.clerk)
         self.keyshare = KeyShare(self.ledger, self.keyring, settings.issuer, self.clock)

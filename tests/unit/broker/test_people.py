@@ -330,6 +330,26 @@ async def test_a_change_that_is_only_not_known_here_yet_is_no_drift(world: World
         assert await settle(world, grant) == "pending"
 
 
+async def test_what_another_broker_heard_is_no_drift_while_a_watch_of_ours_is_broken(world: World) -> None:
+    """It asked under a role that has not come here; only news that is current can tell a drift."""
+    now, behind = 0.0, 2.0
+    world.broker.clerk.monotonic = lambda: now
+    world.broker.heartbeat.behind = lambda: behind
+    async with world.door() as door:
+        await opened(world, door)
+        grant = await asked(world, door)
+        world.tell(resources.AGENT_ROLES, role(**RULE, limits={"perTask": 9}))
+        blind = []
+        for _ in range(2):
+            blind.append(await settle(world, grant))
+            now += DRIFT_SECONDS
+        behind = 0.0
+        first = await settle(world, grant)
+        now += DRIFT_SECONDS
+
+        assert [*blind, first, await settle(world, grant)] == ["pending", "pending", "pending", "stale"]
+
+
 def by_hand(author: str, digest: str, **spec: Any) -> Object:
     """A Grant that somebody made."""
     body = {

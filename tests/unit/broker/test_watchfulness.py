@@ -52,11 +52,12 @@ def test_a_mark_counts_from_when_it_was_sent() -> None:
     now[0] = 5.0
     beat.check()
 
-    assert beat.age == 3.0
+    assert (beat.age, beat.current) == (3.0, True)
 
     now[0] = 5.1
     with pytest.raises(Refusal):
         beat.check()
+    assert not beat.current
 
 
 def test_a_fresh_mark_does_not_speak_for_a_broken_watch() -> None:
