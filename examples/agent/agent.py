@@ -19,12 +19,15 @@ import json
 import os
 import socket
 import sys
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from typing import Any, Final
 
 CONNECT_SECONDS: Final = 3.0
+PATIENCE_SECONDS: Final = 120.0
+"""How long a part that is away is waited for."""
 DNS_QUERY: Final = bytes.fromhex("abcd01000001000000000000") + b"\x07example\x03org\x00\x00\x01\x00\x01"
 """A question for example.org: what a name server anywhere would answer."""
 
@@ -41,8 +44,21 @@ class Reply:
         """Why it was refused; empty for a yes."""
         return str(self.document.get("code", "")) if self.status >= 400 else ""
 
+    @property
+    def undecided(self) -> bool:
+        """Whether nothing was decided, because some part is away: the same may be asked again."""
+        return self.code == "unavailable" and "decision" not in self.document
+
 
 def ask(method: str, path: str, body: Any = None, **headers: str) -> Reply:
+    """One request to the door, and the same again for a while where nothing was decided."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while (reply := ask_once(method, path, body, **headers)).undecided and time.monotonic() < until:
+        time.sleep(1.0)
+    return reply
+
+
+def ask_once(method: str, path: str, body: Any = None, **headers: str) -> Reply:
     """One request to the door."""
     data = None if body is None else json.dumps(body).encode()
     headers |= {} if data is None else {"Content-Type": "application/json"}

@@ -110,6 +110,26 @@ async def test_the_example_waits_for_people(door: Any) -> None:
     assert len(door.behind.forge.comments) == 1
 
 
+class AwayFirst(OnceOnly):
+    """The same role; the broker has no fresh news when it is asked for the first time."""
+
+    away = True
+
+    def __call__(self, action: str, args: Mapping[str, Any]) -> Refusal | None:
+        """The no, if there is one."""
+        away, self.away = self.away, False
+        return Refusal(Code.UNAVAILABLE, "no fresh news") if away else super().__call__(action, args)
+
+
+async def test_the_example_asks_again_where_nothing_was_decided(door: Any) -> None:
+    """A part that is away for a moment is no reason to give up."""
+    door.behind.broker.policy = AwayFirst()
+
+    code, lines = await _run(door, [])
+
+    assert (code, lines[-1]) == (0, "all as it should be")
+
+
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 async def test_the_example_notices_an_open_way(guarded: Any, protocol: str) -> None:
     """Something that answers beside the door is said, and the exit code says it too."""
