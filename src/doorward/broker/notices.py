@@ -36,6 +36,8 @@ class Notice:
     status: dict[str, Any]
     uid: str | None = None
     """Of the object, where another one may have taken its name meanwhile."""
+    phase: Phase | None = None
+    """What to show of a task, unless that is over: the operator tells of its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +77,12 @@ class Notices:
             "since": stamp(self._clock()),
         }
         shown = Phase.FROZEN if frozen else phase
-        status: dict[str, Any] = {"conduct": told} | ({"phase": shown.value} if shown else {})
         metadata = {"name": where.name, "namespace": where.namespace, "uid": where.uid}
         regarding = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
         note = _NOTES[standing.grade].format(story=standing.story)
         word, warns = cause or standing.grade.word, standing.grade is not Grade.CALM
         self._todo.put_nowait(Incident(regarding, word, note, warns, "Freeze" if frozen else "Grade"))
-        self._todo.put_nowait(Notice(kind, where.namespace, where.name, status, where.uid))
+        self._todo.put_nowait(Notice(kind, where.namespace, where.name, {"conduct": told}, where.uid, shown))
 
     def latched(self, latch: Latch) -> None:
         """Say that a Revocation holds."""
@@ -146,19 +147,30 @@ class Notices:
 
     async def _written(self, notice: Notice) -> bool:
         """Whether there is nothing left to try."""
-        held = {} if notice.uid is None else {"metadata": {"uid": notice.uid}}
         try:
+            body = await self._body(notice)
             await self._client.merge(
-                notice.resource,
-                notice.name,
-                {**held, "status": notice.status},
-                notice.namespace,
-                subresource="status",
+                notice.resource, notice.name, body, notice.namespace, subresource="status"
             )
         except ApiError as error:
             _LOG.warning("a status was not written", name=notice.name, error=str(error))
-            return not error.transient
+            return not (error.transient or (error.conflict and notice.phase is not None))
         return True
+
+    async def _body(self, notice: Notice) -> Object:
+        """The patch; with a phase it holds for the version alone that it was looked up in."""
+        held = {} if notice.uid is None else {"uid": notice.uid}
+        if notice.phase is None:
+            return {"metadata": held, "status": notice.status}
+        live = await self._client.get(notice.resource, notice.name, notice.namespace)
+        held["resourceVersion"] = live["metadata"]["resourceVersion"]
+        shown = {} if _is_over(live) else {"phase": notice.phase.value}
+        return {"metadata": held, "status": {**notice.status, **shown}}
+
+
+def _is_over(task: Object) -> bool:
+    phase = (task.get("status") or {}).get("phase")
+    return phase in set(Phase) and Phase(phase).final
 
 
 _NOTES: Final = {

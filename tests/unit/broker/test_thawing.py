@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiohttp import web
+from bareapi import BareApi, serving
 from town import GROUP, NAMESPACE, World, settled, task
 
 from doorward.broker.facts import Lift
@@ -17,7 +14,6 @@ from doorward.broker.showing import stamp
 from doorward.core.clock import system
 from doorward.core.grade import Cause
 from doorward.kube import Change, ChangeType, Client, Object, resources
-from doorward.kube.access import Access, Credentials
 
 
 def thaw(user: str) -> Object:
@@ -30,27 +26,6 @@ def thaw(user: str) -> Object:
     }
     spec = {"task": "fix-1", "reason": "looked at it", "user": user}
     return {"apiVersion": GROUP, "kind": "Thaw", "metadata": metadata, "spec": spec}
-
-
-@asynccontextmanager
-async def api_server(found: Object) -> AsyncIterator[Client]:
-    """One that has this task and nothing else."""
-
-    async def answer(_: web.Request) -> web.Response:
-        return web.json_response(found)
-
-    app = web.Application()
-    app.router.add_get(f"/apis/{GROUP}/namespaces/{NAMESPACE}/agenttasks/fix-1", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    _, port = runner.addresses[0]
-    plain = Access(f"http://127.0.0.1:{port}", ssl.create_default_context(), Credentials(None))
-    try:
-        async with Client(plain) as client:
-            yield client
-    finally:
-        await runner.cleanup()
 
 
 async def told(world: World, client: Client, found: Object) -> None:
@@ -67,7 +42,7 @@ async def test_who_made_a_task_does_not_thaw_it_before_the_watch_tells_of_it(
     tmp_path: Path, user: str, state: str
 ) -> None:
     """As when the broker starts: each kind is listed by itself, and Thaws may come before tasks."""
-    async with settled(tmp_path) as world, world.door() as door, api_server(task()) as client:
+    async with settled(tmp_path) as world, world.door() as door, serving(BareApi(task())) as client:
         await door.open(world.run_task())
         await world.ledger.freeze("fix-1-uid", "a breach", Cause.FENCE_BREACH)
         world.broker.facts.tasks.clear()
