@@ -68,7 +68,7 @@ class Rig:
         ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(settings, ready)), daemon=True)
         self._thread.start()
-        if not ready.wait(30):
+        if not ready.wait(120):
             raise TimeoutError("the webhook is not ready")
 
     def stop(self) -> None:

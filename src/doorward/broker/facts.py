@@ -95,11 +95,18 @@ class Facts:
         wanted = subjects_covering(namespace, task, role) | {revocations.capability(namespace, jti)}
         return any(subjects & wanted for subjects in self.revoked.values())
 
-    def is_grant_revoked(self, namespace: str, uid: str) -> bool:
-        """Whether a Revocation names the Grant of this UID."""
+    def is_grant_revoked(self, namespace: str, uid: str) -> bool | None:
+        """Whether a Revocation names the Grant of this UID.
+
+        None where some name Grants there and this one has not been heard of, so that its name is not known.
+        """
         names = [key[1] for key, found in self.grants.items() if found.metadata.uid == uid]
         wanted = {revocations.grant(namespace, name) for name in names}
-        return bool(wanted) and any(subjects & wanted for subjects in self.revoked.values())
+        if wanted:
+            return any(subjects & wanted for subjects in self.revoked.values())
+        here = revocations.grant(namespace, "")
+        named = any(item.startswith(here) for subjects in self.revoked.values() for item in subjects)
+        return None if named else False
 
     def ended(self, *uids: str) -> str | None:
         """Why one of these tasks and pods is over; None as far as news go.

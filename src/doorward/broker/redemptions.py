@@ -217,7 +217,10 @@ def standing(facts: Facts, found: Capability) -> Refusal | None:
     namespace, task, role = (str(found.actor.get(name)) for name in ("namespace", "task", "role"))
     if facts.is_revoked(namespace, task, role, found.id):
         return Refusal(Code.REVOKED, "this was revoked")
-    if found.grant is not None and facts.is_grant_revoked(namespace, found.grant):
+    revoked = found.grant is not None and facts.is_grant_revoked(namespace, found.grant)
+    if revoked is None:
+        return Refusal(Code.UNAVAILABLE, "the broker has not heard of the Grant yet", ask="try again")
+    if revoked:
         return Refusal(Code.REVOKED, "the Grant was revoked")
     if not facts.enrolled(namespace):
         return Refusal(Code.TASK_ENDED, "the namespace is not enrolled any more")

@@ -203,6 +203,22 @@ async def test_a_revoked_grant_takes_its_capability_with_it(world: World) -> Non
     assert (status, body["code"]) == (403, "revoked")
 
 
+async def test_a_revoked_grant_that_is_not_heard_of_yet_gives_nothing(world: World) -> None:
+    """Another broker asked and counted: here only the Revocation is known, and not yet written down."""
+    async with world.door() as door:
+        await opened(world, door)
+        grant = await asked(world, door)
+        await answer(world, grant, approval(grant, "bob"), approval(grant, "carol"))
+        decision = await door.decide("code", "issue.comment", ARGS)
+        world.broker.facts.grants.clear()
+        world.tell(resources.REVOCATIONS, revocation(grants=[grant["metadata"]["name"]]))
+        _, blind = await world.redeem(decision.capability, world.hands_token())
+        world.tell(resources.GRANTS, grant)
+        _, seeing = await world.redeem(decision.capability, world.hands_token())
+
+    assert (blind["code"], seeing["code"]) == ("unavailable", "revoked")
+
+
 async def test_the_sixth_question_waits_for_the_first(world: World) -> None:
     """An agent cannot flood its approvers."""
     async with world.door() as door:
