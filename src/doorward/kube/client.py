@@ -191,9 +191,11 @@ class Client:
         labels: str | None = None,
         seconds: int = 270,
         silence: float = SILENCE_SECONDS,
+        opened: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[tuple[str, Object]]:
         """Changes after `version` as `(ADDED|MODIFIED|DELETED|BOOKMARK, object)`.
 
+        `opened` is told once the server has begun to answer, which may be long before the first change.
         Ends when the server ends it, after `seconds` at most. Raises `Unreachable` after `silence`
         seconds without a byte, and `ApiError` with `gone` when the version is too old.
         """
@@ -214,6 +216,7 @@ class Client:
                 try:
                     if response.status != 200:
                         raise _error(response.status, await response.read(), response.headers)
+                    opened()
                     async for line in _lines(response.content):
                         yield _change(line)
                 finally:

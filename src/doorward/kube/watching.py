@@ -79,6 +79,7 @@ class Informer:
         self.heard = time.monotonic()
         """When the server last said anything, on the monotonic clock."""
         self._broken: float | None = None
+        self._settling: asyncio.TimerHandle | None = None
 
     @property
     def behind(self) -> float:
@@ -96,11 +97,11 @@ class Informer:
     async def _follow(self) -> None:
         if self._version is None:
             self._version = await self._list()
-        settling = asyncio.get_running_loop().call_later(_SETTLED_SECONDS, self._mended)
         try:
             await self._watch(self._version)
         finally:
-            settling.cancel()
+            if self._settling is not None:
+                self._settling.cancel()
 
     async def _watch(self, version: str) -> None:
         changes = self._client.watch(
@@ -110,6 +111,7 @@ class Informer:
             labels=self._labels,
             seconds=_WATCH_SECONDS,
             silence=self._silence,
+            opened=self._settle,
         )
         async for kind, found in changes:
             self._heard()
@@ -156,6 +158,9 @@ class Informer:
     def _heard(self) -> None:
         self.heard = time.monotonic()
         self._failures = 0
+
+    def _settle(self) -> None:
+        self._settling = asyncio.get_running_loop().call_later(_SETTLED_SECONDS, self._mended)
 
     def _mended(self) -> None:
         self._broken = None

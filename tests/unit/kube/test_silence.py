@@ -120,6 +120,30 @@ async def test_a_watch_knows_when_it_is_behind() -> None:
     assert (before, broken > 0, after) == (0.0, True, 0.0)
 
 
+async def test_a_watch_that_is_not_answered_stays_behind() -> None:
+    """Asked for again, while the server has not begun to answer: what was missed has not been told."""
+    asked = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await request_line(reader):
+            if "watch=true" not in line:
+                writer.write(whole(LIST))
+            elif not asked:
+                asked.append(line)
+                writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            else:
+                await asyncio.Event().wait()
+
+    async with server(serve) as client:
+        informer = Informer(client, CONFIG_MAPS, "n", lambda _: None, backoff=Backoff(0.001, 0.001))
+        running = asyncio.create_task(informer.run())
+        async with asyncio.timeout(20):
+            while informer.behind < 1.5:  # noqa: ASYNC110 - time has to pass
+                await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 def listed(version: int, *names: str) -> bytes:
     """A list with objects of these names; the UID is the name and the version."""
     items = ",".join(
