@@ -20,7 +20,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     try:
         kubectl = Kubectl(plane.kubeconfig)
         kubectl("apply", "--server-side", "-f", str(CRDS))
-        kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+        kubectl("wait", "--for=condition=Established", "--timeout=180s", "-f", str(CRDS))
         yield plane
     finally:
         plane.stop()

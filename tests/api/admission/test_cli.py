@@ -147,7 +147,7 @@ def cilium(world: Any) -> Iterator[None]:
         "spec": {"group": "cilium.io", "scope": "Namespaced", "names": names, "versions": [version]},
     }
     world.kubectl.apply(crd)
-    world.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", crd["metadata"]["name"])
+    world.kubectl("wait", "--for=condition=Established", "--timeout=180s", "crd", crd["metadata"]["name"])
     yield
     world.kubectl("delete", "crd", crd["metadata"]["name"], "--wait=false")
 
