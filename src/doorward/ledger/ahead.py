@@ -19,9 +19,10 @@ from doorward.ledger.statements import Compiled, Statements
 Row = dict[str, Any]
 Parameters = tuple[Any, ...]
 Key = tuple[str, ...]
-"""A table and the values of its columns in `_KEYS`."""
+"""A table, and what tells rows of it from others: values in `_KEYS`, or what else they are looked up by."""
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "decisions": ("session", "request"),
+    "capabilities": ("jti",),
     "proofs": ("thumbprint", "nonce"),
 }
 """What rows are looked up by in tables to which every operation adds some."""
@@ -32,8 +33,8 @@ class Wanted(NamedTuple):
 
     statement: Executable
     values: Mapping[str, Any]
-    only: Key | None = None
-    """Of rows that are added to this table, the only one that can change the answer; None where any can."""
+    only: tuple[Key, ...] = ()
+    """Of these tables, the only rows that can change the answer when they are added or changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,14 @@ class _Group:
     """One statement for many keys."""
 
     compiled: Compiled
-    keys: dict[Parameters, tuple[Values, Key | None]]
+    keys: dict[Parameters, tuple[Values, tuple[Key, ...]]]
 
 
 class Ahead:
     """The answers, and what has been written since they were read."""
 
     def __init__(self) -> None:
-        self._answers: dict[tuple[int, Parameters], tuple[list[Row], Key | None]] = {}
+        self._answers: dict[tuple[int, Parameters], tuple[list[Row], tuple[Key, ...]]] = {}
         self._written: set[str] = set()
         self._grown: set[str] = set()
         self._keys: set[Key] = set()
@@ -86,11 +87,10 @@ class Ahead:
             return None
         return [dict(row) for row in rows]
 
-    def visible(self, compiled: Compiled, only: Key | None) -> frozenset[str]:
-        """The tables in which a row that was added may change the answer of this read."""
-        if only is None or only in self._keys:
-            return compiled.tables
-        return compiled.tables - {only[0]}
+    def visible(self, compiled: Compiled, only: tuple[Key, ...]) -> frozenset[str]:
+        """The tables in which a row that was added or changed may change the answer of this read."""
+        known = {key[0] for key in only if key not in self._keys}
+        return compiled.tables - (known - self._written)
 
     def written(self, tables: Collection[str]) -> None:
         """Rows of these tables were changed, it is not known which."""
@@ -101,6 +101,11 @@ class Ahead:
         self._grown.add(table.name)
         if key := _KEYS.get(table.name):
             self._keys.add((table.name, *(row[name] for name in key)))
+
+    def changed(self, table: Table, only: Collection[Key]) -> None:
+        """One row was changed: who looks for it does so by one of these keys. Without any, nobody knows."""
+        (self._grown if only else self._written).add(table.name)
+        self._keys.update(only)
 
 
 def _groups(channel: Channel, statements: Statements, wishes: Iterable[Wanted]) -> list[_Group]:

@@ -12,8 +12,9 @@ from typing import Final
 from sqlalchemy import and_, bindparam, delete, insert, select, update
 
 from doorward.errors import Code, Refusal
+from doorward.ledger.ahead import Wanted
 from doorward.ledger.schema import PROOFS, SESSIONS, SIGNING_KEYS, TASKS
-from doorward.ledger.transaction import Row, Transaction
+from doorward.ledger.transaction import Reads, Row, Transaction
 from doorward.ledger.values import Attended, PublishedKey, Session
 
 PROOF_SECONDS: Final = 61.0
@@ -46,7 +47,6 @@ _SESSION: Final = (
 _USED: Final = select(PROOFS.c.nonce).where(
     PROOFS.c.thumbprint == bindparam("key"), PROOFS.c.nonce == bindparam("jti")
 )
-_USE: Final = insert(PROOFS)
 _FORGET: Final = delete(PROOFS).where(PROOFS.c.expires_at < bindparam("before"))
 _FENCE: Final = (
     update(SESSIONS).where(SESSIONS.c.id == bindparam("session")).values(fenced_at=bindparam("since"))
@@ -62,12 +62,30 @@ _RENEW: Final = (
 _RETIRE: Final = delete(SIGNING_KEYS).where(SIGNING_KEYS.c.expires_at < bindparam("before"))
 
 
+def attending(session: str, thumbprint: str, nonce: str) -> Reads:
+    """What attending to a door's proof will read."""
+    return lambda _: [_session(session), _used(thumbprint, nonce)]
+
+
+def proving(thumbprint: str, nonce: str) -> Reads:
+    """What taking a proof will read."""
+    return lambda _: [_used(thumbprint, nonce)]
+
+
+def _session(session: str) -> Wanted:
+    return Wanted(_SESSION, {"session": session})
+
+
+def _used(thumbprint: str, nonce: str) -> Wanted:
+    return Wanted(_USED, {"key": thumbprint, "jti": nonce}, ((PROOFS.name, thumbprint, nonce),))
+
+
 def attend(txn: Transaction, session: str, thumbprint: str, peer: str, nonce: str) -> Attended:
     """Take a door's proof for all brokers, and tell what has become of its session.
 
     Nothing is written for strangers. Raises `Refusal`: `session_invalid`, `proof_invalid`.
     """
-    row = txn.one(_SESSION, session=session)
+    row = txn.first(_session(session))
     if row is None or (row["thumbprint"], row["peer"]) != (thumbprint, peer):
         raise Refusal(Code.SESSION_INVALID, "there is no such session of this key", ask="open a session")
     use_proof(txn, thumbprint, nonce)
@@ -76,9 +94,9 @@ def attend(txn: Transaction, session: str, thumbprint: str, peer: str, nonce: st
 
 def use_proof(txn: Transaction, thumbprint: str, nonce: str) -> None:
     """Take a proof. Raises `Refusal(proof_invalid)` when any broker has."""
-    if txn.one(_USED, key=thumbprint, jti=nonce) is not None:
+    if txn.first(_used(thumbprint, nonce)) is not None:
         raise Refusal(Code.PROOF_INVALID, "the proof was used before")
-    txn.put(_USE, thumbprint=thumbprint, nonce=nonce, expires_at=txn.now + PROOF_SECONDS)
+    txn.add(PROOFS, thumbprint=thumbprint, nonce=nonce, expires_at=txn.now + PROOF_SECONDS)
 
 
 def fence(txn: Transaction, session: str, since: float) -> None:

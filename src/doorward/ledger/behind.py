@@ -1,7 +1,8 @@
 """Rows that wait: nobody reads them back one by one, so they reach the database together.
 
-One statement a table instead of one a row. A transaction writes them before it commits, and before
-anything is executed that could see them; what an operation added is taken out again if it fails.
+One statement a table instead of one a row, for new rows and for what changes in rows that were read. A
+transaction writes them before it commits, and before anything is executed that could see them; what an
+operation added is taken out again if it fails.
 """
 
 from __future__ import annotations
@@ -12,12 +13,25 @@ from typing import Any, Final
 from sqlalchemy import Table
 
 from doorward.ledger.channel import Channel, Values
-from doorward.ledger.schema import CAPABILITIES, COUNTERS, DECISIONS, EVENTS, PROOFS, RESERVATIONS, fresh
+from doorward.ledger.schema import (
+    CAPABILITIES,
+    COUNTERS,
+    DECISIONS,
+    EVENTS,
+    PROOFS,
+    RESERVATIONS,
+    SETTLED,
+    SPENT,
+    TOLD,
+    Change,
+    fresh,
+)
 from doorward.ledger.statements import Statements
 
-_ORDER: Final = (EVENTS, DECISIONS, CAPABILITIES, RESERVATIONS, PROOFS, COUNTERS)
-"""What others refer to comes first. No other table has rows that wait."""
-COLUMNS: Final = {table: tuple(column.name for column in fresh(table)) for table in _ORDER}
+_TABLES: Final = (EVENTS, DECISIONS, CAPABILITIES, RESERVATIONS, PROOFS, COUNTERS)
+_ORDER: Final[tuple[Table | Change, ...]] = (*_TABLES, SPENT, TOLD, SETTLED)
+"""What others refer to comes first, and what was there before it is changed. Nothing else waits."""
+COLUMNS: Final = {table: tuple(column.name for column in fresh(table)) for table in _TABLES}
 
 
 class UnplacedError(Exception):
@@ -30,23 +44,24 @@ class Behind:
     def __init__(self, channel: Channel, statements: Statements) -> None:
         self._channel = channel
         self._statements = statements
-        self._rows: list[tuple[Table, Values]] = []
+        self._rows: list[tuple[Table | Change, Values]] = []
         self._names: set[str] = set()
+        """Of the tables."""
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, table: Table, values: Values) -> None:
+    def add(self, kind: Table | Change, values: Values) -> None:
         """One more row. Raises `ValueError` for a value that cannot be stored."""
-        waiting = values if table is COUNTERS else self._channel.row(values)  # counters are added up first
-        self._rows.append((table, waiting))
-        self._names.add(table.name)
+        waiting = values if kind is COUNTERS else self._channel.row(values)  # counters are added up first
+        self._rows.append((kind, waiting))
+        self._names.add(kind.table.name if isinstance(kind, Change) else kind.name)
 
     def holds(self, tables: Collection[str]) -> bool:
         """Whether rows of one of these tables may wait."""
         return bool(self._rows) and not self._names.isdisjoint(tables)
 
-    def drop(self, mark: int) -> list[tuple[Table, Values]]:
+    def drop(self, mark: int) -> list[tuple[Table | Change, Values]]:
         """Take out again what was added since there were `mark` rows; that."""
         dropped = self._rows[mark:]
         del self._rows[mark:]
@@ -57,18 +72,24 @@ class Behind:
     def write(self, most: int | None = None) -> None:
         """Write the first `most` rows, or all. Raises what the database says, or `UnplacedError`."""
         groups: dict[str, list[Values]] = {}
-        for table, values in self._rows[:most]:
-            groups.setdefault(table.name, []).append(values)
+        for kind, values in self._rows[:most]:
+            groups.setdefault(kind.name, []).append(values)
         del self._rows[:most]
         if not self._rows:
             self._names.clear()
         try:
-            for table in _ORDER:
-                if found := groups.get(table.name):
-                    rows = self._added_up(found) if table is COUNTERS else found
-                    self._channel.fill(self._statements.filling(table), rows)
+            for kind in _ORDER:
+                if found := groups.get(kind.name):
+                    self._send(kind, found)
         except (ValueError, ArithmeticError) as error:
             raise UnplacedError from error
+
+    def _send(self, kind: Table | Change, rows: list[Values]) -> None:
+        if isinstance(kind, Change):
+            self._channel.fill(self._statements.changing(kind), rows, exactly=True)
+        else:
+            found = self._added_up(rows) if kind is COUNTERS else rows
+            self._channel.fill(self._statements.filling(kind), found)
 
     def _added_up(self, rows: list[Values]) -> list[Values]:
         """One row for each place of a counter: a statement may touch each only once."""
@@ -104,8 +125,8 @@ class Tally:
 
     def undo(self, mark: int) -> None:
         """Give back what was taken since so many rows waited, and drop every such row."""
-        for table, values in self._behind.drop(mark):
-            if table is COUNTERS:
+        for kind, values in self._behind.drop(mark):
+            if kind is COUNTERS:
                 key, window, _, amount, _ = values
                 self._taken[key, window] -= amount
 

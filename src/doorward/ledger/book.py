@@ -121,11 +121,15 @@ class Ledger:
 
     async def attend(self, session: str, thumbprint: str, peer: str, nonce: str) -> Attended:
         """Take a door's proof for all brokers; its session. Raises `Refusal`, also of a used proof."""
-        return await self._run(lambda txn: attendance.attend(txn, session, thumbprint, peer, nonce))
+        reads = attendance.attending(session, thumbprint, nonce)
+        return await self._run(
+            lambda txn: attendance.attend(txn, session, thumbprint, peer, nonce), reads=reads
+        )
 
     async def use_proof(self, thumbprint: str, nonce: str) -> None:
         """Take a proof for all brokers. Raises `Refusal(proof_invalid)`."""
-        await self._run(lambda txn: attendance.use_proof(txn, thumbprint, nonce))
+        reads = attendance.proving(thumbprint, nonce)
+        await self._run(lambda txn: attendance.use_proof(txn, thumbprint, nonce), reads=reads)
 
     async def fence(self, session: str, since: float) -> None:
         """Tell all brokers since when the fence of a session is known to hold."""
@@ -179,11 +183,13 @@ class Ledger:
 
         A `quiet` refusal is not written down: the caller counts it.
         """
-        return await self._answer(lambda txn: redemptions.redeem(txn, claim, epoch, quiet=quiet), vital=True)
+        return await self._answer(
+            lambda txn: redemptions.redeem(txn, claim, epoch, quiet=quiet), redemptions.redeeming(claim)
+        )
 
     async def report(self, told: Report) -> Recorded:
         """Write an outcome down. Raises `Refusal`: `capability_invalid`, `replayed`."""
-        return await self._answer(lambda txn: redemptions.report(txn, told), vital=True)
+        return await self._answer(lambda txn: redemptions.report(txn, told), redemptions.reporting(told))
 
     async def question(self, session: str, wanted: Question) -> GrantRow | Denial:
         """Room to ask people about one action; the object is made afterwards, see `take_in`."""
@@ -251,13 +257,13 @@ class Ledger:
     ) -> asyncio.Future[T]:
         return self._writer.submit(operation, vital=vital, reads=reads)
 
-    async def _answer(self, operation: Operation[T | Refused], *, vital: bool = False) -> T:
+    async def _answer(self, operation: Operation[T | Refused], reads: Reads | None = None) -> T:
         """Run, and raise a no that was written down only now that it is durable."""
 
         def attempt(txn: Transaction) -> T | Refused:
             return operation(txn)
 
-        found = await self._writer.submit(attempt, vital=vital)
+        found = await self._writer.submit(attempt, vital=reads is not None, reads=reads)
         if isinstance(found, Refused):
             raise found.refusal
         return found

@@ -9,6 +9,7 @@ more for a statement than the server does.
 from __future__ import annotations
 
 import selectors
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -20,7 +21,12 @@ Decoder = Callable[[str], Any]
 
 PATIENCE_SECONDS: Final = 25.0
 """How long an answer may take; the server gives up a statement before."""
+_BY_KEY: Final = tuple(
+    f"SET {way} = off" for way in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
+)
+"""A plan is made while tables are small and is kept: it has to be the one for when they are large."""
 _CUT: Final = "a text with a NUL cannot be stored"  # libpq would cut it there
+_OTHERS: Final = "what was read is not what is changed"
 _GOOD: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 
 
@@ -39,8 +45,11 @@ class Channel(Protocol):
     def row(self, values: Values) -> Values:
         """The form in which a row waits for `fill` or `look`. Raises `ValueError` for what has none."""
 
-    def fill(self, text: str, rows: Sequence[Values]) -> None:
-        """Write rows with the statement of `Statements.filling`, at the latest before the next answer."""
+    def fill(self, text: str, rows: Sequence[Values], *, exactly: bool = False) -> None:
+        """Write rows with a statement for many of them, at the latest before the next answer.
+
+        Where `exactly` so many have to be written, others are an `IntegrityError` of the driver, then or now.
+        """
 
     @property
     def look(self) -> Looking | None:
@@ -94,9 +103,10 @@ class Direct:
         """See `Channel`; what the driver refuses, it refuses when the row is written."""
         return values
 
-    def fill(self, text: str, rows: Sequence[Values]) -> None:
+    def fill(self, text: str, rows: Sequence[Values], *, exactly: bool = False) -> None:
         """See `Channel`."""
-        self._cursor.executemany(text, rows)
+        if self._cursor.executemany(text, rows).rowcount != len(rows) and exactly:
+            raise sqlite3.IntegrityError(_OTHERS)
 
     def hurry(self) -> None:
         """See `Channel`; nothing is ever under way."""
@@ -115,10 +125,14 @@ class Pipeline:
     """Statements of PostgreSQL, prepared once per connection, answered when somebody asks."""
 
     def __init__(self, connection: Any) -> None:
+        for text in _BY_KEY:
+            connection.execute(text)
         self._wire: pq.abc.PGconn = connection.pgconn
         self._wire.enter_pipeline_mode()
         self._names: dict[str, bytes] = {}
         self._unanswered = 0
+        self._exactly: dict[int, int] = {}
+        """How many rows the answer of this number has to speak of."""
         self._socket = selectors.DefaultSelector()
         self._socket.register(self._wire.socket, selectors.EVENT_READ)
 
@@ -146,9 +160,11 @@ class Pipeline:
         text.encode()
         return values
 
-    def fill(self, text: str, rows: Sequence[Values]) -> None:
+    def fill(self, text: str, rows: Sequence[Values], *, exactly: bool = False) -> None:
         """See `Channel`."""
         self._send_query(text, _arrays(rows))
+        if exactly:
+            self._exactly[self._unanswered] = len(rows)
 
     def look(self, questions: Sequence[Question]) -> list[list[Values]]:
         """See `Channel`."""
@@ -166,6 +182,9 @@ class Pipeline:
 
     def commit(self) -> None:
         """See `Channel`."""
+        if self._exactly:  # the server does not know: it would keep what is wrong
+            self._wire.send_flush_request()
+            self._answers()
         self.tell("COMMIT")
         self._wire.pipeline_sync()
         said = self._answers()[-1].command_status
@@ -203,8 +222,10 @@ class Pipeline:
                 msg = "more than one answer to one statement"
                 raise OperationalError(msg)
             answers.append(found)
-            self._unanswered -= 1
-            if not self._unanswered:
+            if self._exactly.pop(len(answers), found.command_tuples) != found.command_tuples:
+                raise errors.IntegrityError(_OTHERS)
+            if len(answers) == self._unanswered:
+                self._unanswered = 0
                 return answers
 
     def _next(self, status: pq.ExecStatus) -> None:

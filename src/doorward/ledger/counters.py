@@ -126,7 +126,7 @@ def reads(txn: Transaction, wanted: Reservation) -> Wanted:
 def _wanted(txn: Transaction, key: str, window_seconds: int | None) -> Wanted:
     at = place(window_seconds, _time(txn, window_seconds))
     values = {"of_key": key, "of_window": at.window, "after": at.after}
-    return Wanted(_USED, values, (COUNTERS.name,))  # of a counter that is not known nothing waits
+    return Wanted(_USED, values, ((COUNTERS.name,),))  # of a counter that is not known nothing waits
 
 
 def give_back(txn: Transaction, key: str, window: int, bucket: int, amount: int) -> None:

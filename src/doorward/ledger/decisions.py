@@ -59,7 +59,7 @@ def reads(ask: Ask, wishes: Iterable[Reservation] = ()) -> Reads:
 
 
 def _situation(session: str, request: str) -> Wanted:
-    return Wanted(_SITUATION, {"session": session, "request": request}, (DECISIONS.name, session, request))
+    return Wanted(_SITUATION, {"session": session, "request": request}, ((DECISIONS.name, session, request),))
 
 
 def permit(txn: Transaction, ask: Ask, found: Permit, terms: Terms) -> Granted | Denied:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from sqlalchemy import and_, bindparam, select, update
+from sqlalchemy import and_, bindparam, select
 
 from doorward.core import digest, ids
 from doorward.errors import Code, Refusal
 from doorward.ledger import attendance, counters, grants, revocations, settling
+from doorward.ledger.ahead import Key, Wanted
 from doorward.ledger.lineage import refusal_above
-from doorward.ledger.schema import CAPABILITIES, SESSIONS, TASKS
+from doorward.ledger.schema import CAPABILITIES, SESSIONS, SPENT, TASKS, TOLD
 from doorward.ledger.tasks import state_refusal
-from doorward.ledger.transaction import Row, Transaction
+from doorward.ledger.transaction import Reads, Row, Transaction
 from doorward.ledger.values import (
     EXECUTE_SECONDS,
     OUTCOME_SECONDS,
@@ -36,6 +37,9 @@ _SPENDABLE: Final = (
         TASKS.c.state,
         TASKS.c.reason,
         TASKS.c.parent_uid,
+        revocations.covering(TASKS.c.namespace, TASKS.c.name, TASKS.c.role, CAPABILITIES.c.jti).label(
+            "revoked"
+        ),
     )
     .select_from(
         CAPABILITIES.join(SESSIONS, and_(SESSIONS.c.id == CAPABILITIES.c.session)).join(
@@ -44,32 +48,10 @@ _SPENDABLE: Final = (
     )
     .where(CAPABILITIES.c.jti == bindparam("jti"))
 )
-_SPEND: Final = (
-    update(CAPABILITIES)
-    .where(CAPABILITIES.c.jti == bindparam("spent"), CAPABILITIES.c.redemption.is_(None))
-    .values(
-        redemption=bindparam("new_redemption"),
-        redeemer=bindparam("by"),
-        instance=bindparam("from_instance"),
-        nonce=bindparam("with_nonce"),
-        redeemed_at=bindparam("at"),
-        execute_by=bindparam("until"),
-    )
-)
 _REDEMPTION: Final = (
     select(CAPABILITIES, SESSIONS.c.task_uid)
     .select_from(CAPABILITIES.join(SESSIONS, and_(SESSIONS.c.id == CAPABILITIES.c.session)))
     .where(CAPABILITIES.c.redemption == bindparam("redemption"))
-)
-_SETTLE: Final = (
-    update(CAPABILITIES)
-    .where(CAPABILITIES.c.redemption == bindparam("settled"))
-    .values(
-        outcome=bindparam("result"),
-        outcome_event=bindparam("told"),
-        outcome_report=bindparam("reported"),
-        shown=bindparam("showing"),
-    )
 )
 _OVERDUE: Final = (
     select(CAPABILITIES, SESSIONS.c.task_uid)
@@ -86,13 +68,27 @@ LOST: Final = "lost"
 """The report of an outcome that nobody sent; a late one may still replace it."""
 
 
+def redeeming(claim: Claim) -> Reads:
+    """What redeeming this will read, but for what few capabilities need: Grants, and tasks above."""
+    return lambda _: [_spendable(claim.jti)]
+
+
+def _spendable(jti: str) -> Wanted:
+    return Wanted(_SPENDABLE, {"jti": jti}, (_of(jti),))
+
+
+def _of(one: str) -> Key:
+    """What tells a capability from others: its id, or that of its redemption."""
+    return CAPABILITIES.name, one
+
+
 def redeem(txn: Transaction, claim: Claim, epoch: str, *, quiet: bool = False) -> Redeemed | Refused:
     """Consume the capability for exactly this claim. A `quiet` refusal leaves no event.
 
     The same connector asking again with the same instance and nonce gets the same answer; everybody
     else is `replayed`. Whether the task lives and nothing is revoked is read here, not remembered.
     """
-    row = txn.one(_SPENDABLE, jti=claim.jti)
+    row = txn.first(_spendable(claim.jti))
     found = _redeem(txn, row, claim, epoch)
     if isinstance(found, Refused) and not quiet:
         _tell(txn, row, claim, found.refusal)
@@ -113,8 +109,7 @@ def _unspendable(txn: Transaction, row: Row | None, claim: Claim, epoch: str) ->
         return _unknown()
     if refusal := state_refusal(row):
         return refusal
-    revoked = revocations.revoked(txn, row["namespace"], row["name"], row["role"], row["jti"])
-    if revoked:
+    if row["revoked"]:
         return Refusal(Code.REVOKED, "this was revoked")
     spent = row["redemption"] is not None
     no = None if spent or row["grant_uid"] is None else grants.standing(txn, row["grant_uid"])
@@ -140,20 +135,20 @@ def _again(row: Row, claim: Claim) -> Redeemed | Refused:
     return Redeemed(row["redemption"], row["execute_by"], None)
 
 
-def _spend(txn: Transaction, row: Row, claim: Claim) -> Redeemed | Refused:
+def _spend(txn: Transaction, row: Row, claim: Claim) -> Redeemed:
     redemption, until = ids.uuid7(), txn.now + EXECUTE_SECONDS
-    won = txn.run(
-        _SPEND,
-        spent=claim.jti,
-        new_redemption=redemption,
-        by=claim.redeemer,
-        from_instance=claim.instance,
-        with_nonce=claim.nonce,
-        at=txn.now,
-        until=until,
+    txn.change(
+        SPENT,
+        _of(claim.jti),
+        _of(redemption),
+        jti=claim.jti,
+        redemption=redemption,
+        redeemer=claim.redeemer,
+        instance=claim.instance,
+        nonce=claim.nonce,
+        redeemed_at=txn.now,
+        execute_by=until,
     )
-    if won != 1:
-        return Refused(Refusal(Code.REPLAYED, "the capability was spent before"))
     event = txn.append(
         Event.CAPABILITY_REDEEMED,
         row["task_uid"],
@@ -183,9 +178,18 @@ def _tell(txn: Transaction, row: Row | None, claim: Claim, refusal: Refusal) -> 
     )
 
 
+def reporting(told: Report) -> Reads:
+    """What writing this down will read, but for what few outcomes need: objects, and what comes back."""
+    return lambda _: [_redemption(told.redemption), settling.kept(told.redemption)]
+
+
+def _redemption(redemption: str) -> Wanted:
+    return Wanted(_REDEMPTION, {"redemption": redemption}, (_of(redemption),))
+
+
 def report(txn: Transaction, told: Report) -> Recorded | Refused:
     """Write an outcome down; only the redeemer may. The first report stands, except over `lost`."""
-    row = txn.one(_REDEMPTION, redemption=told.redemption)
+    row = txn.first(_redemption(told.redemption))
     if row is None or row["redeemer"] != told.redeemer:
         return Refused(Refusal(Code.CAPABILITY_INVALID, "there is no such redemption of yours"))
     said = _digest(told)
@@ -209,16 +213,21 @@ def report(txn: Transaction, told: Report) -> Recorded | Refused:
         usage=dict(told.usage) or None,
         late=row["outcome_report"] == LOST or None,
     )
-    txn.put(
-        _SETTLE,
-        settled=told.redemption,
-        result=told.outcome,
-        told=event.hash,
-        reported=said,
-        showing=_shown(told),
-    )
     settling.settle(txn, row, told, late=row["outcome_report"] == LOST)
+    _close(txn, row, event.hash, said, outcome=told.outcome, shown=_shown(told))
     return Recorded(event.hash, row["connector"], row["action"], new=True)
+
+
+def _close(txn: Transaction, row: Row, event: str, said: str, **found: str | None) -> None:
+    txn.change(
+        TOLD,
+        _of(row["jti"]),
+        _of(row["redemption"]),
+        redemption=row["redemption"],
+        outcome_event=event,
+        outcome_report=said,
+        **found,
+    )
 
 
 def _shown(told: Report) -> str | None:
@@ -254,10 +263,8 @@ def sweep(txn: Transaction, most: int = 200) -> list[str]:
             connector=row["connector"],
             action=row["action"],
         )
-        txn.put(
-            _SETTLE, settled=row["redemption"], result="unknown", told=event.hash, reported=LOST, showing=None
-        )
-        settling.lose(txn, row["decision"])
+        settling.lose(txn, row["redemption"])
+        _close(txn, row, event.hash, LOST, outcome="unknown", shown=None)
     settling.give_up(txn, most)
     counters.expire(txn)
     attendance.forget(txn)

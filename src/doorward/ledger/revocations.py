@@ -10,7 +10,7 @@ from doorward.ledger.schema import REVOCATIONS
 from doorward.ledger.transaction import Transaction
 
 EVERYTHING: Final = "everything"
-_NAMESPACE, _ROLE, _TASK = "namespace:", "role:", "task:"
+_NAMESPACE, _ROLE, _TASK, _CAPABILITY = "namespace:", "role:", "task:", "capability:"
 """How these subjects begin, in Python and in SQL."""
 
 _REVOKED: Final = (
@@ -28,16 +28,24 @@ _REVOKED: Final = (
 
 
 def covering(
-    of_namespace: ColumnElement[str], task_name: ColumnElement[str], role_name: ColumnElement[str]
+    of_namespace: ColumnElement[str],
+    task_name: ColumnElement[str],
+    role_name: ColumnElement[str],
+    jti: ColumnElement[str] | None = None,
 ) -> ColumnElement[int]:
-    """1 where something revokes the task of these columns, else 0: for statements that read it anyway."""
+    """1 where something revokes the task or the capability of these columns, else 0.
+
+    For statements that read the columns anyway.
+    """
     home = of_namespace + literal_column("'/'", Text)
-    subjects = (
+    subjects = [
         literal_column(f"'{EVERYTHING}'", Text),
         literal_column(f"'{_NAMESPACE}'", Text) + of_namespace,
         literal_column(f"'{_ROLE}'", Text) + home + role_name,
         literal_column(f"'{_TASK}'", Text) + home + task_name,
-    )
+    ]
+    if jti is not None:
+        subjects.append(literal_column(f"'{_CAPABILITY}'", Text) + home + jti)
     covered = exists().where(REVOCATIONS.c.subject.in_(subjects))
     return case((covered, literal_column("1", Integer)), else_=literal_column("0", Integer))
 
@@ -59,7 +67,7 @@ def task(of_namespace: str, name: str) -> str:
 
 def capability(of_namespace: str, jti: str) -> str:
     """The subject of one capability."""
-    return f"capability:{of_namespace}/{jti}"
+    return f"{_CAPABILITY}{of_namespace}/{jti}"
 
 
 def grant(of_namespace: str, name: str) -> str:

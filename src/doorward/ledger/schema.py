@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -297,3 +298,33 @@ SIGNING_KEYS: Final = Table(
     Column("published_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to rows that were read: these columns of each are set, by its key."""
+
+    name: str
+    table: Table
+    key: tuple[str, ...]
+    sets: tuple[str, ...]
+    blank: str | None = None
+    """A column that is NULL as yet."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Key and values, in the order in which they are sent."""
+        return (*self.key, *self.sets)
+
+
+SPENT: Final = Change(
+    "spent",
+    CAPABILITIES,
+    ("jti",),
+    ("redemption", "redeemer", "instance", "nonce", "redeemed_at", "execute_by"),
+    blank="redemption",
+)
+TOLD: Final = Change(
+    "told", CAPABILITIES, ("redemption",), ("outcome", "outcome_event", "outcome_report", "shown")
+)
+SETTLED: Final = Change("settled", RESERVATIONS, ("decision", "key", "window"), ("uncertain", "kind"))

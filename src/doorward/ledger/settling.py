@@ -14,7 +14,8 @@ from sqlalchemy import and_, bindparam, delete, insert, select, text, update
 
 from doorward.core.decision import Unit
 from doorward.ledger import counters, grants
-from doorward.ledger.schema import CAPABILITIES, MADE, RESERVATIONS, UNSETTLED
+from doorward.ledger.ahead import Key, Wanted
+from doorward.ledger.schema import CAPABILITIES, MADE, RESERVATIONS, SETTLED, UNSETTLED
 from doorward.ledger.transaction import Row, Transaction
 from doorward.ledger.values import Report
 
@@ -22,14 +23,10 @@ UNSPENT_SECONDS: Final = 60
 """How long after its expiry an unspent capability is given up, whatever small step the clock made."""
 
 _KEPT: Final = select(RESERVATIONS).where(RESERVATIONS.c.decision == bindparam("of_decision"))
-_SETTLED: Final = (
-    update(RESERVATIONS)
-    .where(
-        RESERVATIONS.c.decision == bindparam("of_decision"),
-        RESERVATIONS.c.key == bindparam("of_key"),
-        RESERVATIONS.c.window == bindparam("of_window"),
-    )
-    .values(uncertain=0, kind="")
+_KEPT_OF: Final = (
+    select(RESERVATIONS, CAPABILITIES.c.redemption)
+    .select_from(RESERVATIONS.join(CAPABILITIES, and_(CAPABILITIES.c.decision == RESERVATIONS.c.decision)))
+    .where(CAPABILITIES.c.redemption == bindparam("of_redemption"))
 )
 _MAKE: Final = insert(MADE)
 _OPEN: Final = select(MADE).where(
@@ -58,22 +55,32 @@ _GIVE_UP: Final = (
 )
 
 
+def kept(redemption: str) -> Wanted:
+    """The read of what was set aside for a capability that was spent."""
+    only = (CAPABILITIES.name, redemption), _of(redemption)
+    return Wanted(_KEPT_OF, {"of_redemption": redemption}, only)
+
+
+def _of(redemption: str) -> Key:
+    return RESERVATIONS.name, redemption
+
+
 def settle(txn: Transaction, spent: Row, told: Report, *, late: bool) -> None:
     """Count what the outcome says. A late one, after the most was counted, speaks of objects only."""
-    for kept in txn.all(_KEPT, of_decision=spent["decision"]):
-        if kept["kind"]:
-            _made(txn, spent, kept, told)
+    for one in txn.every(kept(told.redemption)):
+        if one["kind"]:
+            _made(txn, spent, one, told)
         elif not late:
-            _used(txn, kept, told)
+            _used(txn, one, told)
     if told.outcome == "succeeded":
         _closed(txn, spent, told)
 
 
-def lose(txn: Transaction, decision: str) -> None:
+def lose(txn: Transaction, redemption: str) -> None:
     """No outcome came: the most stays, and an object may exist."""
-    for kept in txn.all(_KEPT, of_decision=decision):
-        if kept["uncertain"]:
-            _mark(txn, kept)
+    for one in txn.every(kept(redemption)):
+        if one["uncertain"]:
+            _mark(txn, one)
 
 
 def give_up(txn: Transaction, most: int) -> None:
@@ -81,9 +88,9 @@ def give_up(txn: Transaction, most: int) -> None:
     for row in txn.all(_UNSPENT, before=int(txn.now) - UNSPENT_SECONDS, most=most):
         if txn.run(_GIVE_UP, of_jti=row["jti"]) == 0:
             continue
-        for kept in txn.all(_KEPT, of_decision=row["decision"]):
-            if kept["uncertain"] or kept["kind"]:
-                _back(txn, kept, kept["amount"])
+        for one in txn.all(_KEPT, of_decision=row["decision"]):
+            if one["uncertain"] or one["kind"]:
+                _back(txn, one, one["amount"])
 
 
 def _used(txn: Transaction, kept: Row, told: Report) -> None:
@@ -113,7 +120,9 @@ def _back(txn: Transaction, kept: Row, amount: int) -> None:
 
 
 def _mark(txn: Transaction, kept: Row) -> None:
-    txn.put(_SETTLED, of_decision=kept["decision"], of_key=kept["key"], of_window=kept["window"])
+    names, redemption = ("decision", "key", "window"), kept.get("redemption")
+    only = [_of(redemption)] if redemption else []
+    txn.change(SETTLED, *only, **{name: kept[name] for name in names}, uncertain=0, kind="")
 
 
 def _made(txn: Transaction, spent: Row, kept: Row, told: Report) -> None:

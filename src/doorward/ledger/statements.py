@@ -17,7 +17,7 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.types import NullType
 
 from doorward.ledger.channel import Decoder
-from doorward.ledger.schema import CLOCK, COUNTERS, METADATA, fresh
+from doorward.ledger.schema import CLOCK, COUNTERS, METADATA, Change, fresh
 
 _DECODERS: Final[Mapping[type, Decoder]] = {str: str, int: int, float: float, bool: "t".__eq__}
 _NAMES: Final = re.compile(rf"\b({'|'.join(METADATA.tables)})\b")
@@ -106,6 +106,27 @@ class Statements:
             key = ", ".join(quote(column.name) for column in table.primary_key)
             text += f" ON CONFLICT ({key}) DO UPDATE SET used = counters.used + excluded.used"
         return text
+
+    def changing(self, change: Change) -> str:
+        """Change rows, on PostgreSQL given as one array for each column."""
+        found = self._fillings.get(change.name)
+        if found is None:
+            found = self._fillings[change.name] = self._change(change)
+        return found
+
+    def _change(self, change: Change) -> str:
+        quote, columns = self.dialect.identifier_preparer.quote, change.columns
+        table, source = quote(change.table.name), ""
+        given = {name: f"?{number}" for number, name in enumerate(columns, 1)}
+        if self.dialect.name == "postgresql":
+            given = {name: f"found.{quote(name)}" for name in columns}
+            arrays = _arrays([self._type(change.table.c[name]) for name in columns])
+            source = f" FROM unnest({arrays}) AS found ({', '.join(map(quote, columns))})"
+        sets = ", ".join(f"{quote(name)} = {given[name]}" for name in change.sets)
+        where = [f"{table}.{quote(name)} = {given[name]}" for name in change.key]
+        if change.blank is not None:
+            where.append(f"{table}.{quote(change.blank)} IS NULL")
+        return f"UPDATE {table} SET {sets}{source} WHERE {' AND '.join(where)}"  # noqa: S608 - our own tables
 
     def lookup(self, statement: Executable) -> str:
         """The same for many keys, one array for each parameter; rows begin with the number of their key.

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from sqlalchemy import Executable, Table, bindparam, select
 
-from doorward.ledger.ahead import Ahead, Wanted
+from doorward.ledger.ahead import Ahead, Key, Wanted
 from doorward.ledger.behind import COLUMNS, Behind, Tally
 from doorward.ledger.chain import Head, Link, link
 from doorward.ledger.channel import Channel
-from doorward.ledger.schema import CLOCK, COUNTERS, EPOCHS, EVENTS
+from doorward.ledger.schema import CLOCK, COUNTERS, EPOCHS, EVENTS, Change
 from doorward.ledger.statements import Compiled, Statements
 from doorward.ledger.timekeeping import Pace
 from doorward.telemetry.events import Event
@@ -158,6 +158,15 @@ class Transaction:
         self._behind.add(table, [row[name] for name in COLUMNS[table]])
         self._ahead.added(table, row)
 
+    def change(self, change: Change, *only: Key, **row: Any) -> None:
+        """Change one row that was read; it waits, as rows that are added do.
+
+        `only` are the keys that reads of it name, see `Wanted`; without any, reads of the table are made
+        again. The batch fails unless the row is there, and as it was read.
+        """
+        self._behind.add(change, [row[name] for name in change.columns])
+        self._ahead.changed(change.table, only)
+
     def one(self, statement: Executable, /, **values: Any) -> Row | None:
         """The first row, if there is one."""
         return self.first(Wanted(statement, values))
@@ -166,6 +175,10 @@ class Transaction:
         """The first row of a read that may have been made already."""
         found = self._find(wanted)
         return found[0] if found else None
+
+    def every(self, wanted: Wanted) -> list[Row]:
+        """Every row of a read that may have been made already."""
+        return self._find(wanted)
 
     def all(self, statement: Executable, /, **values: Any) -> list[Row]:
         """Every row."""

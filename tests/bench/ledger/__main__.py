@@ -3,8 +3,9 @@
 Each client asks for one decision after the other in a closed loop, in a session of its own, with two
 reservations: one of its task and one, the same for all, of its role. In the same run stand two baselines:
 a file that is appended to and synced once per record, and the same ledger with one transaction per
-request. Passes alternate, the median counts, and an answer that is not a yes ends the run. `--fsync` lets
-the disk take its time, for all of it.
+request. Passes alternate, the median counts, and an answer that is not a yes ends the run.
+Without a target, actions are counted whose capability is redeemed and whose outcome is reported too.
+`--fsync` lets the disk take its time, for all of it.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ from databases import Databases
 from devcluster import postgres
 from doorward.core.decision import Reservation
 from doorward.ledger import Granted, Ledger
+from doorward.ledger.writer import MAX_BATCH
 
 CLIENTS: Final = (1, 16, 64)
-KINDS: Final = {"group commit": 256, "one transaction each": 1}
+KINDS: Final = {"group commit": MAX_BATCH, "one transaction each": 1}
 RECORD: Final = b"x" * 1024
 Figures = dict[str, list[float]]
 
@@ -52,31 +54,35 @@ def synced(folder: Path, seconds: float) -> float:
     return written / seconds
 
 
-async def decisions(url: str, clients: int, seconds: float, max_batch: int) -> float:
-    """Yeses per second of a ledger that was just opened."""
+async def decisions(url: str, clients: int, seconds: float, max_batch: int, *, spent: bool = False) -> float:
+    """Yeses per second of a ledger that was just opened; with `spent`, those redeemed and reported too."""
     ledger = Ledger(url, max_batch=max_batch)
     try:
-        counts = await _clients(ledger, clients, seconds)
+        counts = await _clients(ledger, clients, seconds, spent=spent)
     finally:
         await asyncio.to_thread(ledger.close)
     return sum(counts) / seconds
 
 
-async def _clients(ledger: Ledger, clients: int, seconds: float) -> list[int]:
+async def _clients(ledger: Ledger, clients: int, seconds: float, *, spent: bool) -> list[int]:
     names = [f"{os.urandom(6).hex()}-{number}" for number in range(clients)]
     pins = [replace(PIN, uid=name, pod_uid=name, pod_created_at=time.time()) for name in names]
     opened = await asyncio.gather(*(ledger.open_session(pin, DOOR, last_try=True) for pin in pins))
     ends = time.perf_counter() + seconds
-    return await asyncio.gather(*(_client(ledger, one.session.id, ends) for one in opened))  # type: ignore[union-attr]
+    sessions = [one.session.id for one in opened]  # type: ignore[union-attr]
+    return await asyncio.gather(*(_client(ledger, session, ends, spent=spent) for session in sessions))
 
 
-async def _client(ledger: Ledger, session: str, ends: float) -> int:
+async def _client(ledger: Ledger, session: str, ends: float, *, spent: bool) -> int:
     terms, answered = Book.terms_of("epoch-1", 10**9), 0
     wish = Book.permit(Reservation(f"task:{session}", 10**9), Reservation("role:hot", 10**9, 1, 60))
     while time.perf_counter() < ends:
         answer = await ledger.permit(Book.ask(session, f"request-{answered}"), wish, terms)
         if not isinstance(answer, Granted):
             sys.exit(f"not a yes: {answer}")
+        if spent:
+            redeemed = await ledger.redeem(Book.claim(answer.capability), "epoch-1")
+            await ledger.report(Book.report(redeemed.redemption))
         answered += 1
     return answered
 
@@ -108,6 +114,10 @@ def run(folder: Path, passes: int, seconds: float) -> Figures:
                     for kind, most in KINDS.items():
                         figure = asyncio.run(decisions(url, clients, seconds, most))
                         found.setdefault(f"{engine}, {kind}, {clients} clients", []).append(figure)
+                figure = asyncio.run(decisions(url, CLIENTS[-1], seconds, MAX_BATCH, spent=True))
+                found.setdefault(f"{engine}, redeemed and reported too, {CLIENTS[-1]} clients", []).append(
+                    figure
+                )
     return found
 
 

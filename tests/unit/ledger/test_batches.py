@@ -31,18 +31,22 @@ from doorward.core.grade import Cause
 from doorward.errors import Code, Refusal
 from doorward.ledger import (
     Birth,
+    Claim,
     Granted,
     Redeemed,
+    Report,
     attendance,
     counters,
     decisions,
     lineage,
     redemptions,
+    settling,
     store,
     tasks,
 )
-from doorward.ledger.channel import Question, channel
-from doorward.ledger.schema import EVENTS, METADATA, PROOFS
+from doorward.ledger.channel import Pipeline, Question, channel
+from doorward.ledger.schema import EVENTS, METADATA, PROOFS, RESERVATIONS, SETTLED
+from doorward.ledger.statements import Statements
 from doorward.ledger.timekeeping import Pace
 from doorward.ledger.transaction import Transaction
 from doorward.ledger.writer import Writer
@@ -128,14 +132,19 @@ class Half:
 
     def reads(self, step: Step) -> Any:
         """What it reads ahead."""
-        if step[0] in {"fails", "refuses"}:
-            return self.reads(step[1])
-        match step:
-            case "permit", session, request, wishes, *_:
-                return decisions.reads(Book.ask(self.sessions[session], request), WISHES[wishes])
+        wishes: Any = None
+        match step[1] if step[0] in {"fails", "refuses"} else step:
+            case "permit", session, request, which, *_:
+                wishes = decisions.reads(Book.ask(self.sessions[session], request), WISHES[which])
             case "deny", session, request:
-                return decisions.reads(Book.ask(self.sessions[session], request))
-        return None
+                wishes = decisions.reads(Book.ask(self.sessions[session], request))
+            case "redeem", which, nonce:
+                wishes = redemptions.redeeming(self._claim(which, nonce))
+            case "report", which, outcome:
+                wishes = redemptions.reporting(self._told(which, outcome))
+            case "proof", nonce:
+                wishes = attendance.proving("key", nonce)
+        return wishes
 
     def _permit(
         self, txn: Transaction, session: int, request: str, wishes: int, digest: str = "sha256:d"
@@ -148,16 +157,21 @@ class Half:
             txn, Book.ask(self.sessions[session], request), Denial(Code.NO_RULE, "no"), TERMS
         )
 
-    def _redeem(self, txn: Transaction, which: int, nonce: str) -> Any:
+    def _claim(self, which: int, nonce: str) -> Claim:
         granted = self.answers.get(which)
         jti = granted.capability if isinstance(granted, Granted) else "none"
-        return redemptions.redeem(txn, Book.claim(jti, nonce=nonce), "epoch-1")
+        return Book.claim(jti, nonce=nonce)
 
-    def _report(self, txn: Transaction, which: int, outcome: str) -> Any:
+    def _redeem(self, txn: Transaction, which: int, nonce: str) -> Any:
+        return redemptions.redeem(txn, self._claim(which, nonce), "epoch-1")
+
+    def _told(self, which: int, outcome: str) -> Report:
         redeemed = self.answers.get(which)
         redemption = redeemed.redemption if isinstance(redeemed, Redeemed) else "none"
-        told = Book.report(redemption, outcome=outcome, sent=outcome != "failed", usage={"tokens": 3})
-        return redemptions.report(txn, told)
+        return Book.report(redemption, outcome=outcome, sent=outcome != "failed", usage={"tokens": 3})
+
+    def _report(self, txn: Transaction, which: int, outcome: str) -> Any:
+        return redemptions.report(txn, self._told(which, outcome))
 
     def _revoke(self, txn: Transaction, uid: str, subject: str) -> Any:
         return tasks.latch(txn, uid, (subject,), {})
@@ -456,6 +470,53 @@ async def test_what_cannot_be_stored_leaves_its_batch_whole(what: str, ledger_ur
     assert sizes == [1, 3]
 
 
+class Counting(Pipeline):
+    """Counts how often somebody waited for the server."""
+
+    rounds = 0
+
+    def _answers(self) -> Any:
+        self.rounds += 1
+        return super()._answers()
+
+
+def at_once(half: Half, steps: Sequence[Step]) -> tuple[list[Any], int]:
+    """What operations answer in one transaction, and how many round trips that took."""
+    connection = half.engine.raw_connection()
+    way = Counting(connection.driver_connection)
+    txn = Transaction(way, Statements("postgresql"), Pace(lambda: half.now, lambda: half.now), BURST)
+    txn.begin()
+    txn.read_ahead(wish for step in steps for wish in half.reads(step)(txn))
+    answers = []
+    for step in steps:
+        txn.savepoint()
+        answers.append(half.operation(step)(txn))
+        txn.release()
+    txn.commit()
+    way.close()
+    connection.invalidate()
+    return answers, way.rounds
+
+
+@only_postgresql
+@pytest.mark.parametrize("count", [2, 12])
+async def test_more_actions_take_no_more_round_trips(count: int, ledger_url: str) -> None:
+    """Neither to decide, redeem and report them, nor to take the proofs that come with them."""
+    store.upgrade(store.engine(ledger_url))
+    half = Half(ledger_url, 256)
+    await half.begin()
+    granted, deciding = at_once(half, [("permit", n % 2, f"r-{n}", 0) for n in range(count)])
+    half.answers = dict(enumerate(granted))
+    redeemed, redeeming = at_once(half, [("redeem", n, "n") for n in range(count)])
+    half.answers = dict(enumerate(redeemed))
+    told, reporting = at_once(half, [("report", n, "succeeded") for n in range(count)])
+    _, proving = at_once(half, [("proof", f"p-{n}") for n in range(count)])
+    half.close()
+
+    assert all(item.new for item in told)
+    assert (deciding, redeeming, reporting, proving) == (3, 4, 4, 3)
+
+
 @only_postgresql
 async def test_a_server_writes_while_operations_still_run(ledger_url: str) -> None:
     """What was decided first is on its way before the last of the batch is decided."""
@@ -501,6 +562,26 @@ async def test_what_waits_is_seen_by_who_asks(book: Any) -> None:
         return before, len(txn.all(select(PROOFS)))
 
     assert await book.ledger._run(look) == (0, 1)
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+async def test_what_changes_is_seen_by_who_asks(book: Any, *, keyed: bool) -> None:
+    """A read finds what an operation before it changed, whether or not it said whose row that was."""
+    wish = Reservation("tokens", 25, 10, None, Unit.TOKENS, 10)
+    answer = await book.ledger.permit(book.ask(await book.session()), book.permit(wish), book.terms)
+    spent = await book.ledger.redeem(book.claim(answer.capability), "epoch-1")
+    kept = settling.kept(spent.redemption)
+    only = [key for key in kept.only if key[0] == RESERVATIONS.name] if keyed else []
+
+    def look(txn: Transaction) -> list[int]:
+        row = txn.every(kept)[0]
+        named = {name: row[name] for name in SETTLED.key}
+        txn.change(SETTLED, *only, **named, uncertain=3, kind="")
+        return [row["uncertain"], *(found["uncertain"] for found in txn.every(kept))]
+
+    found = await book.ledger._writer.submit(look, reads=lambda _: [kept])
+
+    assert found == [10, 3]
 
 
 async def test_what_was_read_back_is_undone_too(book: Any) -> None:
