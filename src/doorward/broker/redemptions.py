@@ -153,7 +153,7 @@ class Redeemer:
         """The capability, which must be for one of the caller's Connectors, and the name of that."""
         refusal = Refusal(Code.CAPABILITY_INVALID, "the capability is for another connector")
         for connector in hands.connectors:
-            expected = Expectation(self.issuer, connector.spec.audience, keys.public)
+            expected = Expectation(self.issuer, connector.spec.audience, keys.public, keys.made)
             try:
                 found = capability.read(token, expected, now)
             except Refusal as unread:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from doorward.errors import Code, Refusal
 from doorward.tokens import jws
 from doorward.tokens.claims import FORM, LIFETIME, SKEW, Capability
+from doorward.tokens.made import Made
 
 HEADER: Final = "Doorward-Capability"
 
@@ -23,11 +24,13 @@ class Expectation:
     audience: str
     keys: Mapping[str, Ed25519PublicKey]
     """Key id -> key; pinned, never fetched from where a header points."""
+    made: Made | None = None
+    """What the reader has signed itself."""
 
 
 def read(token: str, expected: Expectation, now: float) -> Capability:
     """The capability, or a `Refusal` (`capability_invalid`, `capability_expired`)."""
-    _, claims = jws.read(token, FORM, lambda header: _key(header, expected))
+    _, claims = jws.read(token, FORM, lambda header: _key(header, expected), expected.made)
     found = _capability(claims)
     if found.issuer != expected.issuer:
         raise Refusal(Code.CAPABILITY_INVALID, "the capability is from another issuer")

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from doorward.errors import ConfigError
 from doorward.tokens import jwks
+from doorward.tokens.made import Made
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class SigningKeys:
     keys: tuple[Ed25519PrivateKey, ...]
     others: Mapping[str, Ed25519PublicKey] = field(default_factory=dict)
     """Key id -> public key of those that others sign with for the same issuer."""
+    made: Made = field(default_factory=Made, compare=False)
+    """What was signed with `keys`; other keys begin with an empty one."""
     current_id: str = field(init=False)
     """Thumbprint of the signing key."""
     public: Mapping[str, Ed25519PublicKey] = field(init=False)

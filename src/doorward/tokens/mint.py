@@ -54,4 +54,6 @@ def mint(permit: Permit, binding: Binding, issuer: str, keys: SigningKeys) -> st
         "evt": binding.event_hash,
         **({} if permit.grant is None else {"grant": permit.grant}),
     }
-    return jws.sign(claims, FORM.typ, keys.current, {"kid": keys.current_id})
+    token = jws.sign(claims, FORM.typ, keys.current, {"kid": keys.current_id})
+    keys.made.remember(token, keys.public[keys.current_id])
+    return token

@@ -57,6 +57,20 @@ def bodies(world: World, event: str) -> list[dict[str, Any]]:
     return [json.loads(link.body) for link in world.ledger.reader.walk() if link.event == event]
 
 
+async def test_the_broker_believes_its_own_signature(world: World) -> None:
+    """What it has signed it does not verify again at the redemption; one that does not hold shows it."""
+    async with world.door() as door:
+        await opened(world, door)
+        decision = await door.decide("code", "issue.comment", ARGS)
+        keys = world.broker.keyring.keys
+        forged = f"{decision.capability.rpartition('.')[0]}.{'A' * 86}"
+        before = await world.redeem(forged, world.hands_token())
+        keys.made.remember(forged, keys.public[keys.current_id])
+        after = await world.redeem(forged, world.hands_token())
+
+    assert (before[0], before[1]["code"], after[0]) == (401, "capability_invalid", 200)
+
+
 async def test_an_action_from_decision_to_outcome(world: World) -> None:
     """The capability says exactly what was decided, is spent once, and the ledger tells the story."""
     async with world.door() as door:

@@ -51,6 +51,9 @@ def token(permit: Permit, binding: mint_module.Binding, keys: SigningKeys) -> st
     return mint_module.mint(permit, binding, ISSUER, keys)
 
 
-@pytest.fixture(scope="session")
-def expected(keys: SigningKeys) -> Expectation:
-    return Expectation(ISSUER, "connector:code", keys.public)
+@pytest.fixture(scope="session", params=["others", "the broker"])
+def expected(request: pytest.FixtureRequest, keys: SigningKeys) -> Expectation:
+    """What others verify all signatures with, and what the broker reads its own tokens again with."""
+    return Expectation(
+        ISSUER, "connector:code", keys.public, keys.made if request.param != "others" else None
+    )
