@@ -48,7 +48,9 @@ def _may_hold_one(value: str) -> bool:
     """False only where no shape can match: looking for words is far cheaper than trying at each character."""
     if not value.isascii():
         return True  # letters of other scripts count as these in another case
-    if any(mark in value for mark in _MARKS) or ("@" in value and "://" in value):
+    for mark in _MARKS:
+        if mark in value:  # generators would cost more than all of the searches
+            return True
+    if "@" in value and "://" in value:
         return True
-    lower = value.lower()
-    return any(word in lower for word in _WORDS)
+    return " " in value and any(word in value.lower() for word in _WORDS)

@@ -30,13 +30,7 @@ def loads(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Json:
     if len(data) > max_bytes:
         raise Refusal(Code.MALFORMED, f"the body has more than {max_bytes} bytes", status=413)
     try:
-        value: Json = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            parse_int=_exact,
-        )
+        value: Json = _decode(data.decode("utf-8"))
     except UnicodeDecodeError:
         raise _malformed("the body is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -82,6 +76,11 @@ def _exact(text: str) -> int:
     if abs(number) > MAX_INTEGER:
         raise _malformed("an integer is beyond 2**53 - 1")
     return number
+
+
+_decode: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite, parse_int=_exact
+).decode
 
 
 def _check_depth(value: Json, depth: int) -> None:
