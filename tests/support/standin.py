@@ -61,6 +61,8 @@ class Broker:
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     fences: list[list[dict[str, Any]]] = field(default_factory=list)
     nonces: Nonces = field(default_factory=Nonces)
+    token: str = TOKEN
+    """What connectors have to present."""
     key: str = ""
     """Thumbprint of the session's key."""
 
@@ -184,7 +186,7 @@ class Broker:
         return stands.pop(0) if len(stands) > 1 else stands[0]
 
     def _redeem(self, request: Request, body: Any) -> dict[str, Any]:
-        assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+        assert request.headers["Authorization"] == f"Bearer {self.token}"
         claim = (body["instance"], body["nonce"])
         if self.spent.setdefault(body["capability"], claim) != claim:
             raise Refusal(Code.REPLAYED, "spent")
@@ -192,7 +194,7 @@ class Broker:
         return {"redemption": f"redemption-{len(self.spent)}", "executeBy": now + self.seconds, "now": now}
 
     def _outcome(self, request: Request, body: Any) -> dict[str, Any]:
-        assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+        assert request.headers["Authorization"] == f"Bearer {self.token}"
         self.outcomes.append(body)
         return {"event": "hash-2"}
 

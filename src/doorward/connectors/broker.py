@@ -15,6 +15,7 @@ import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from yarl import URL
 
+from doorward.connectors.credentials import Credential
 from doorward.connectors.wire import Reference
 from doorward.core import ids, problem, strictjson
 from doorward.core.strictjson import Json
@@ -76,7 +77,7 @@ class Broker:
     def __init__(self, url: str, tls: Callable[[], ssl.SSLContext], token_file: Path) -> None:
         self._url = url
         self._tls = tls
-        self._token_file = token_file
+        self._token = Credential(token_file)
         self._instance = ids.uuid7()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=32, keepalive_timeout=15),
@@ -145,8 +146,8 @@ class Broker:
         if body is None:
             return {}
         try:
-            token = self._token_file.read_text("ascii").strip()
-        except (OSError, ValueError):
+            token = self._token.current().reveal()
+        except Refusal:
             raise Refusal(Code.UNAVAILABLE, "the connector has no token for the broker") from None
         return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 

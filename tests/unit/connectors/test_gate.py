@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -307,3 +308,24 @@ async def test_the_connector_asks_for_nothing_but_tls(rig: Any) -> None:
     """A plain request to the TLS port gets no answer."""
     with pytest.raises(aiohttp.ClientError):
         await rig.http.get(rig.url.replace("https", "http"))
+
+
+async def test_the_token_for_the_broker_is_rotated_without_a_restart(rig: Any, tmp_path: Path) -> None:
+    """The kubelet replaces the file; the next capability is spent with what it says then."""
+    first = await rig.act("issue.read")
+    rig.broker.token = "another-token"
+    (tmp_path / "next").write_text("another-token\n")
+    (tmp_path / "next").rename(tmp_path / "token")
+    second = await rig.act("issue.read")
+
+    assert (first[0], second[0]) == (200, 200)
+
+
+async def test_without_a_token_for_the_broker_nothing_is_sent(rig: Any, tmp_path: Path) -> None:
+    """A token that was taken away is not used any more, and what cannot be redeemed is not done."""
+    await rig.act("issue.read")
+    (tmp_path / "token").unlink()
+    status, problem = await rig.act("issue.read")
+
+    assert (status, problem["code"]) == (503, "unavailable")
+    assert len(rig.forge.seen) == 1
