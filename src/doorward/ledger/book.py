@@ -184,12 +184,16 @@ class Ledger:
         A `quiet` refusal is not written down: the caller counts it.
         """
         return await self._answer(
-            lambda txn: redemptions.redeem(txn, claim, epoch, quiet=quiet), redemptions.redeeming(claim)
+            lambda txn: redemptions.redeem(txn, claim, epoch, quiet=quiet),
+            vital=True,
+            reads=redemptions.redeeming(claim),
         )
 
     async def report(self, told: Report) -> Recorded:
         """Write an outcome down. Raises `Refusal`: `capability_invalid`, `replayed`."""
-        return await self._answer(lambda txn: redemptions.report(txn, told), redemptions.reporting(told))
+        return await self._answer(
+            lambda txn: redemptions.report(txn, told), vital=True, reads=redemptions.reporting(told)
+        )
 
     async def question(self, session: str, wanted: Question) -> GrantRow | Denial:
         """Room to ask people about one action; the object is made afterwards, see `take_in`."""
@@ -257,13 +261,15 @@ class Ledger:
     ) -> asyncio.Future[T]:
         return self._writer.submit(operation, vital=vital, reads=reads)
 
-    async def _answer(self, operation: Operation[T | Refused], reads: Reads | None = None) -> T:
+    async def _answer(
+        self, operation: Operation[T | Refused], *, vital: bool = False, reads: Reads | None = None
+    ) -> T:
         """Run, and raise a no that was written down only now that it is durable."""
 
         def attempt(txn: Transaction) -> T | Refused:
             return operation(txn)
 
-        found = await self._writer.submit(attempt, vital=reads is not None, reads=reads)
+        found = await self._writer.submit(attempt, vital=vital, reads=reads)
         if isinstance(found, Refused):
             raise found.refusal
         return found

@@ -171,14 +171,11 @@ async def test_strangers_take_no_room_among_the_nonces(world: World) -> None:
 
 async def test_a_connector_pod_has_its_own_bucket(tmp_path: Path) -> None:
     """One that runs wild does not take the broker with it."""
-    async with settled(tmp_path, connector_requests_per_second=3.0) as world:
+    async with settled(tmp_path, connector_requests_per_second=0.001) as world:
         token = world.hands_token()
-        codes = {
-            path: [(await world.call_hands(path, {}, token))[1]["code"] for _ in range(4)]
-            for path in ("/v1/redemptions",)
-        }
+        codes = [(await world.call_hands("/v1/redemptions", {}, token))[1]["code"] for _ in range(2)]
 
-    assert codes == {"/v1/redemptions": ["malformed"] * 3 + ["rate_limited"]}
+    assert codes == ["malformed", "rate_limited"]
 
 
 async def test_a_pod_that_invents_tokens_does_not_melt_the_api_server(world: World) -> None:
