@@ -7,6 +7,7 @@ open, and a condition that asks it is not true.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -68,9 +69,17 @@ class Upstream:
     _http: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and the session where the ledger still takes that down. Idempotent.
+
+        That of a broker that was killed stays open, and nobody has its key any more.
+        """
         if self._http is not None:
             await self._http.close()
+        session, self._session = self._session, ""
+        if session:
+            with contextlib.suppress(Refusal, TimeoutError):
+                async with asyncio.timeout(SECONDS):
+                    await self.ledger.close_session(session, "the broker has ended")
 
     async def answered(self, wanted: ActionRequest, context: Context, keys: SigningKeys) -> Context:
         """The context with what its conditions, and those of the tasks above, ask upstream about the action.

@@ -142,6 +142,20 @@ async def test_the_reading_is_in_the_ledger(tmp_path: Path) -> None:
     assert permitted["resource"] == {"repository": "acme/web", "commit": "abc1"}
 
 
+async def test_the_brokers_session_ends_with_it(tmp_path: Path) -> None:
+    """Once; a broker that never asked anything has none to close."""
+    async with street(tmp_path, GREEN) as found:
+        await found.world.broker.upstream.close()
+        found.forge.checks = {"ci": "success"}
+        await found.asks()
+        await found.world.broker.upstream.close()
+        await found.world.broker.upstream.close()
+        events = found.story("broker")
+
+    assert [event["event"] for event in events].count("session.closed") == 1
+    assert (events[-1]["event"], events[-1]["session"]) == ("session.closed", events[0]["session"])
+
+
 async def test_one_fact_may_lead_to_the_next(tmp_path: Path) -> None:
     """The head of the pull request is read, then its checks, then its reviews: three, and in this order."""
     when = "facts.checks(facts.head(7)).all(c, c.green) && facts.reviews(7).exists(r, r.approved)"
