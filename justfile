@@ -93,7 +93,7 @@ bench-ledger *args:
 mutants *args:
     PYTHONPATH=hack hack/lab python -m mutants {{args}}
 
-# 64 redeemers of one capability while brokers are killed, 1,000 times on each engine: half an hour
+# 64 redeemers of one capability while brokers are killed, 1,000 times on each engine: three minutes
 kill-rounds *args:
     PYTHONPATH=tests/support:hack {{python}} tests/rounds/kills.py {{args}}
 
