@@ -1,12 +1,11 @@
 """A bare API server for tests: etcd and kube-apiserver on loopback, without root, in about three seconds."""
 
 import shutil
-import socket
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devcluster import control_plane, tools
+from devcluster import control_plane, ports, tools
 from devcluster.commands import CommandError
 from devcluster.kubectl import Kubectl
 from devcluster.wait import until
@@ -79,7 +78,7 @@ def start_control_plane(folder: Path, extra: tuple[str, ...] = (), seconds: floa
 
 def _place(folder: Path) -> control_plane.Place:
     (folder / "pki").mkdir(parents=True, exist_ok=True)
-    api, client, peer = _free_ports(3)
+    api, client, peer = ports.free(3)
     return control_plane.Place(
         address="127.0.0.1",
         api_port=api,
@@ -91,18 +90,6 @@ def _place(folder: Path) -> control_plane.Place:
         service_cidr="10.96.0.0/16",
         kubernetes_ip="10.96.0.1",
     )
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago; held open together, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def _start(plane: ControlPlane, name: str, argv: tuple[str, ...]) -> None:

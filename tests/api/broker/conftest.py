@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
-import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ import yaml
 from authority import Authority
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from devcluster import ports
 from devcluster.api import ControlPlane
 from devcluster.kubectl import Kubectl
 from doorward import catalogue
@@ -264,7 +263,7 @@ def settings(tmp_path: Path, authority: Authority) -> Settings:
     """The broker's settings, everything in one folder."""
     certificate, key = authority.issue("doorward-broker.doorward-system.svc")
     (tmp_path / "render.json").write_text(json.dumps(RENDER))
-    doors, hands, ops = (("127.0.0.1", port) for port in free_ports(3))
+    doors, hands, ops = (("127.0.0.1", port) for port in ports.free(3))
     return Settings(
         listen=doors,
         connectors_listen=hands,
@@ -281,16 +280,6 @@ def settings(tmp_path: Path, authority: Authority) -> Settings:
         kubelet_seconds=2.0,
         openings_per_minute=6000.0,
     )
-
-
-def free_ports(count: int) -> Iterator[int]:
-    """Ports that nobody listens on, and that no connection is given before somebody does."""
-    found: list[int] = []
-    while len(found) < count:
-        port = secrets.choice(range(15_000, 28_000))
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            found.append(port)
-    return iter(found)
 
 
 Running = Callable[..., AbstractAsyncContextManager[Callable[..., Door]]]

@@ -18,7 +18,9 @@ from typing import Any, Final
 
 import aiohttp
 from caller import Order, Result
-from stage import World, free_ports, world
+from stage import World, world
+
+from devcluster import ports
 
 HERE: Final = Path(__file__).parent
 SERVICE: Final = "doorward-connector-code.doorward-code.svc"
@@ -64,7 +66,7 @@ class Street:
 @asynccontextmanager
 async def street(folder: Path, doors: int, under: Under) -> AsyncIterator[Street]:
     """Everything running."""
-    listen, ops = free_ports(2)
+    listen, ops = ports.free(2)
     code = {"service": {"namespace": "doorward-code", "name": "doorward-connector-code", "port": listen}}
     with ExitStack() as stack:
         async with world(folder, under("broker"), code) as made:
@@ -74,7 +76,7 @@ async def street(folder: Path, doors: int, under: Under) -> AsyncIterator[Street
             keepers = [await start.door(number) for number in range(doors)]
             await _ready(made.http, ops)
             # Not in this thread: the canaries live in it, and a door's first report is about them.
-            ports = [int(await asyncio.to_thread(_port, keeper)) for keeper in keepers]
+            entrances = [int(await asyncio.to_thread(_port, keeper)) for keeper in keepers]
             bare = await asyncio.to_thread(start.bare, forge[1], doors)
             caller = start.part("caller", "caller.py", str(made.authority.bundle_file))
             pids = {
@@ -88,7 +90,7 @@ async def street(folder: Path, doors: int, under: Under) -> AsyncIterator[Street
                 made,
                 caller,
                 forge[1],
-                {"straight": [forge[1]], "bare": bare.ports, "through": ports},
+                {"straight": [forge[1]], "bare": bare.ports, "through": entrances},
                 {"straight": pids, "bare": pids | bare.pids, "through": pids},
             )
             await asyncio.to_thread(stack.close)

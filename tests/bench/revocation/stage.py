@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
-import random
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +19,7 @@ from attempts import once_ready, prove
 from authority import Authority
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from devcluster import ports
 from devcluster.api import start_control_plane
 from devcluster.kubectl import Kubectl
 from doorward.api.v1alpha1 import AgentRole, AgentTask, Connector
@@ -174,7 +173,7 @@ async def prepared(made: World, connector: Mapping[str, Any]) -> None:
 def chosen(folder: Path, authority: Authority, port: int) -> Settings:
     """The broker's settings; its buckets are wide, they are not what is measured."""
     certificate, key = authority.issue("doorward-broker.doorward-system.svc")
-    doors, hands, ops = free_ports(3)
+    doors, hands, ops = ports.free(3)
     return Settings(
         listen=("127.0.0.1", doors),
         connectors_listen=("127.0.0.1", hands),
@@ -193,17 +192,6 @@ def chosen(folder: Path, authority: Authority, port: int) -> Settings:
         openings_per_minute=1e6,
         log_level="error",
     )
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, below those that the system hands out to whoever calls."""
-    found: list[int] = []
-    for port in random.sample(range(20_000, 30_000), 1000):
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            found.append(port)
-        if len(found) == count:
-            break
-    return found
 
 
 @contextmanager
